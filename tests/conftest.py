@@ -1,0 +1,28 @@
+"""What all tests share: the real services, started when the first test wants them."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from sinks.database import upgrade
+from tests.services import ApacheKafka, Postgres
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApacheKafka]:
+    """One Apache Kafka for the whole run. A test that stops or kills it starts it again."""
+    with ApacheKafka(tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """One PostgreSQL server for the whole run. A test that stops or kills it starts it again."""
+    with Postgres(tmp_path_factory.mktemp("postgres"), upgrade) as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres: Postgres) -> str:
+    """The URL of a fresh database, with the current schema."""
+    return postgres.new_database()
