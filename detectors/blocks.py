@@ -1,0 +1,48 @@
+"""The interface between an event and a summary: a block answers the same questions for every event."""
+
+from typing import ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.columns import Categories, Columns
+from detectors.layout import BlockSpec
+
+__all__ = ["Block", "Unseen"]
+
+Unseen = tuple[NDArray[np.intp], Categories]
+"""Rows of events with a value that has no label, and the whole column those values stand in."""
+
+
+class Block(Protocol):
+    """One family of questions: cells of which an event falls into at most one, and sums of bounded values.
+
+    What a block computes for an event must not depend on the events around it: only exact or elementwise
+    IEEE operations (+, -, *, /, sqrt, comparisons), no sums of floats, no BLAS, no exp or log.
+    """
+
+    kind: ClassVar[str]
+    spec: BlockSpec
+    cells: int
+    """Number of count cells."""
+    sums: tuple[str, ...]
+    """Names of the sums, in units of 1 / UNIT for measured values and of 1 for counts."""
+
+    def __init__(self, spec: BlockSpec) -> None: ...
+
+    @classmethod
+    def unlearnt(cls) -> BlockSpec:
+        """Return the spec to count with before anything is known about a stream."""
+        ...
+
+    def cell_of(self, columns: Columns) -> NDArray[np.int64] | None:
+        """Return each event's cell [n], -1 for none; None if the block has no cells."""
+        ...
+
+    def values_of(self, columns: Columns) -> NDArray[np.int64] | None:
+        """Return each event's values [n, len(sums)]; None if the block has no sums."""
+        ...
+
+    def unseen(self, columns: Columns) -> Unseen | None:
+        """Return the events whose value the spec has no label for; None if the block has no labels."""
+        ...

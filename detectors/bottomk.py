@@ -1,0 +1,67 @@
+"""Bottom-k samples: the k events with the smallest hashes, mergeable exactly.
+
+The hash of an event is uniform and fixed, so the k smallest are a uniform sample of all events seen,
+whatever the order in which they came or how they were split (Cohen & Kaplan 2007, "Summarizing data using
+bottom-k sketches").
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Sample", "Sketch"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The raw numbers of the ``size`` events with the smallest hashes.
+
+    ``hashes``: uint64 [k], ascending; ``values``: float64 [k, d].
+    """
+
+    size: int
+    hashes: NDArray[np.uint64]
+    values: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, size: int, hashes: NDArray[np.uint64], values: NDArray[np.float64]) -> "Sample":
+        """Return the sample of events given by ``hashes`` [n] and ``values`` [n, d]."""
+        if len(hashes) > size:
+            kept = np.flatnonzero(hashes <= np.partition(hashes, size - 1)[size - 1]) if size else slice(0, 0)
+            hashes, values = hashes[kept], values[kept]
+        # Equal hashes are the same event delivered twice or a collision: the values break the tie.
+        order = np.lexsort((*values.T[::-1], hashes))[:size]
+        return cls(size, hashes[order], values[order])
+
+    def merge(self, other: "Sample") -> "Sample":
+        """Return the sample of both sets of events."""
+        return Sample.of(
+            self.size,
+            np.concatenate([self.hashes, other.hashes]),
+            np.concatenate([self.values, other.values]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """Text values of the ``size`` events with the smallest hashes, ascending by (hash, value)."""
+
+    size: int
+    entries: tuple[tuple[int, str], ...]
+
+    @classmethod
+    def of(cls, size: int, entries: list[tuple[int, str]]) -> "Sketch":
+        """Return the sketch of events given as (hash, value)."""
+        return cls(size, tuple(sorted(entries)[:size]))
+
+    def merge(self, other: "Sketch") -> "Sketch":
+        """Return the sketch of both sets of events."""
+        return Sketch.of(self.size, [*self.entries, *other.entries])
+
+    def most_frequent(self) -> list[str]:
+        """Return the values, the most frequent in the sample first, ties by name."""
+        counts: dict[str, int] = {}
+        for _, value in self.entries:
+            counts[value] = counts.get(value, 0) + 1
+        return sorted(counts, key=lambda value: (-counts[value], value))
