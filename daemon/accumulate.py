@@ -1,0 +1,258 @@
+"""The accumulation: what the events since the last commit add up to.
+
+Decoded events are counted per (cohort, window) under the layout in force for that window, and drawn for
+labelling at the rates in force for that window. Nothing here depends on how the events were batched.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.buffer import Batch, Buffer, Cohort, Record
+from daemon.events import without_payload
+from daemon.settings import Settings
+from detectors import selection
+from detectors.classes import ClassesBlock
+from detectors.columns import DRAWS, Columns, uniform
+from detectors.layout import Layout
+from detectors.selection import Pace
+from detectors.summary import Summary, fold
+from sinks.controls import Controls
+from sinks.effects import NOVEL_EVENTS, Candidate, DeadLetter, Effects, PartRow
+from sinks.errors import Fenced
+from sinks.windows import compress
+
+__all__ = ["Accumulation"]
+
+NOVEL_VALUES = 64
+"""Never-seen values of one model that one commit may nominate events for."""
+_NOMINATE, _SELECT, _ORDER = (DRAWS.index(name) for name in ("nominate", "select", "order"))
+
+
+@dataclass(slots=True)
+class Accumulation:
+    """Events in, effects out. ``cohort_of`` registers what is new; ``controls`` is the log as known."""
+
+    settings: Settings
+    controls: Controls
+    cohort_of: Callable[[str, str], Cohort | None]
+    cohort_by_id: Callable[[int], Cohort]
+    events: int = 0
+    _buffer: Buffer = field(init=False)
+    _parts: dict[tuple[int, int], tuple[int, Summary]] = field(default_factory=dict)
+    _candidates: list[Candidate] = field(default_factory=list)
+    _novel: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _layouts: dict[int, Layout] = field(default_factory=dict)
+    _paces: dict[tuple[str, int], int | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._buffer = Buffer(self.settings, self.cohort_of)
+
+    def add(self, topic: str, partition: int, records: Iterable[Record], high_us: int) -> int:
+        """Take in one partition's records, in offset order; return its greatest event time after them."""
+        before = len(self._buffer)
+        high_us = self._buffer.add(topic, partition, records, high_us)
+        self.events += len(self._buffer) - before
+        if len(self._buffer) >= self.settings.ingest.buffer_events:
+            self._count()
+        return high_us
+
+    def set_aside(self, letter: DeadLetter) -> None:
+        """Take in an event that is not to be processed."""
+        self._buffer.dead_letters.append(letter)
+
+    def effects(self) -> Effects:
+        """Return everything the events caused so far."""
+        self._count()
+        parts = [
+            PartRow(cohort_id, window, layout_id, int(summary.events[0]), compress(summary.to_bytes()))
+            for (cohort_id, window), (layout_id, summary) in sorted(self._parts.items(), key=lambda item: item[0])
+        ]
+        return Effects(parts, self._candidates, self._buffer.dead_letters, self._buffer.tombstones)
+
+    def clear(self) -> None:
+        """Forget everything: it was committed, or will be read again."""
+        self._buffer.clear()
+        self._buffer.dead_letters, self._buffer.tombstones = [], {}
+        self._parts, self._candidates = {}, []
+        self._novel.clear()
+        self._paces.clear()
+        self.events = 0
+
+    def still_in_force(self) -> bool:
+        """Say whether every window in hand was counted under the records that are in force for it."""
+        return all(
+            self._layout_id(cohort_id, window) == layout_id
+            for (cohort_id, window), (layout_id, _) in self._parts.items()
+        ) and all(self._pace_id(model, window) == pace_id for (model, window), pace_id in self._paces.items())
+
+    def _count(self) -> None:
+        if not len(self._buffer):
+            return
+        batch = self._buffer.batch()
+        self._buffer.clear()
+        windows, late = self._windows(batch)
+        # Late events are counted in the window that was open when they came, under that window's layout.
+        counted_in = np.where(late, np.where(batch.high_us > 0, batch.high_us, batch.time_us), batch.time_us)
+        keys = np.stack([batch.cohorts, windows, self._window_of(batch, counted_in), late.astype(np.int64)])
+        groups, group_of = np.unique(keys, axis=1, return_inverse=True)
+        order = np.argsort(group_of.ravel(), kind="stable")
+        bounds = np.searchsorted(group_of.ravel()[order], np.arange(groups.shape[1] + 1))
+        for position in range(groups.shape[1]):
+            rows = order[bounds[position] : bounds[position + 1]]
+            cohort_id, window, open_window, is_late = (int(value) for value in groups[:, position])
+            self._count_group(batch, rows, self.cohort_by_id(cohort_id), window, open_window, late=bool(is_late))
+
+    def _windows(self, batch: Batch) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return each event's window, and whether its own partition's watermark had passed that."""
+        length, lateness = self._lengths(batch)
+        windows = batch.time_us // length
+        return windows, batch.behind | ((windows + 1) * length + lateness <= batch.high_us)
+
+    def _window_of(self, batch: Batch, time_us: NDArray[np.int64]) -> NDArray[np.int64]:
+        return time_us // self._lengths(batch)[0]
+
+    def _lengths(self, batch: Batch) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        present, inverse = np.unique(batch.cohorts, return_inverse=True)
+        models = [self.cohort_by_id(int(cohort)).settings for cohort in present]
+        lengths = np.array([model.window_us for model in models], dtype=np.int64)
+        lateness = np.array([model.lateness_us for model in models], dtype=np.int64)
+        return lengths[inverse], lateness[inverse]
+
+    def _count_group(
+        self, batch: Batch, rows: NDArray[np.intp], cohort: Cohort, window: int, open_window: int, *, late: bool
+    ) -> None:
+        columns = batch.columns.take(rows)
+        layout_id, layout = self._layout(cohort, open_window)
+        part = self._parts.get((cohort.id, open_window))
+        if part is None:
+            part = self._parts[cohort.id, open_window] = (layout_id, Summary.empty(layout))
+        elif part[0] != layout_id:
+            raise Fenced("a layout for a window in hand was published")
+        part[1].add(fold(layout, columns, late=late))
+        self._nominate(batch, rows, columns, cohort, window, layout)
+
+    def _layout(self, cohort: Cohort, window: int) -> tuple[int, Layout]:
+        layout_id = self._layout_id(cohort.id, window)
+        layout = self._layouts.get(layout_id)
+        if layout is None:
+            layout = self._layouts[layout_id] = Layout.from_json(self.controls.body(layout_id).decode())
+        return layout_id, layout
+
+    def _layout_id(self, cohort_id: int, window: int) -> int:
+        record = self.controls.in_force("layout", cohort_id, window)
+        if record is None:
+            message = f"cohort {cohort_id} was registered without a layout"
+            raise RuntimeError(message)
+        return record.id
+
+    def _pace(self, cohort: Cohort, window: int) -> Pace:
+        pace_id = self._paces[cohort.model, window] = self._pace_id(cohort.model, window)
+        if pace_id is not None:
+            return Pace.from_json(self.controls.body(pace_id).decode())
+        return selection.initial_pace(cohort.settings.labels_per_day, cohort.settings.expected_events_per_day)
+
+    def _pace_id(self, model: str, window: int) -> int | None:
+        record = self.controls.in_force("selection", model, window)
+        return None if record is None else record.id
+
+    def _nominate(
+        self,
+        batch: Batch,
+        rows: NDArray[np.intp],
+        columns: Columns,
+        cohort: Cohort,
+        window: int,
+        layout: Layout,
+    ) -> None:
+        """Draw events for labelling, and take the first of each class that was never seen."""
+        pace = self._pace(cohort, window)
+        nominated, wanted = selection.first_phase(pace, selection.weight(columns))
+        errors = selection.expected_error(columns)
+        draws = uniform(columns.hashes[:, _NOMINATE])
+        drawn = draws < nominated
+        uniform_part = draws < min(1.0, selection.OVERSAMPLING * pace.uniform)
+        novel = self._novel_rows(columns, cohort, layout)
+        for position in sorted({*np.flatnonzero(drawn).tolist(), *novel}):
+            reason = "uniform" if uniform_part[position] else "uncertainty"
+            self._candidates.append(
+                self._candidate(
+                    batch,
+                    int(rows[position]),
+                    cohort,
+                    window,
+                    reason="never_seen" if position in novel else reason,
+                    draw=(float(nominated[position]), float(wanted[position])) if drawn[position] else None,
+                    expected_error=float(errors[position]),
+                    novel=novel.get(position),
+                )
+            )
+
+    def _novel_rows(self, columns: Columns, cohort: Cohort, layout: Layout) -> dict[int, str]:
+        """Return the events, by position, that are among the first of a class the layout does not know.
+
+        A layout that still learns knows nothing yet, so nothing is new to it.
+        """
+        if layout.sample_size:
+            return {}
+        unseen = ClassesBlock(layout.block(ClassesBlock.kind)).unseen(columns)
+        if unseen is None or not len(unseen[0]):
+            return {}
+        found: dict[int, str] = {}
+        rows, column = unseen
+        for row in rows.tolist():
+            value = column.names[column.codes[row]]
+            key = (cohort.model, value)
+            if self._novel[key] < NOVEL_EVENTS and (self._novel[key] or len(self._novel) < NOVEL_VALUES):
+                self._novel[key] += 1
+                found[row] = value
+        return found
+
+    def _candidate(
+        self,
+        batch: Batch,
+        row: int,
+        cohort: Cohort,
+        window: int,
+        *,
+        reason: str,
+        draw: tuple[float, float] | None,
+        expected_error: float,
+        novel: str | None,
+    ) -> Candidate:
+        columns = batch.columns
+        topic, partition = batch.sources[batch.source_of[row]]
+        code = int(columns.predicted.codes[row])
+        confidence = float(columns.confidence[row])
+        event, truncated = self._stored(batch.values[row])
+        return Candidate(
+            model=cohort.model,
+            version=cohort.version,
+            event_id=batch.ids[row],
+            topic=topic,
+            partition=partition,
+            offset=batch.offsets[row],
+            event_time_us=int(batch.time_us[row]),
+            window=window,
+            prediction=None if code < 0 else columns.predicted.names[code],
+            confidence=None if np.isnan(confidence) else confidence,
+            expected_error=expected_error,
+            reason=reason,
+            nominated=None if draw is None else draw[0],
+            wanted=None if draw is None else draw[1],
+            select_draw=float(uniform(columns.hashes[row : row + 1, _SELECT])[0]),
+            order_draw=float(uniform(columns.hashes[row : row + 1, _ORDER])[0]),
+            event=event,
+            truncated=truncated,
+            novel=novel,
+        )
+
+    def _stored(self, value: bytes) -> tuple[bytes | None, bool]:
+        if not self.settings.selection.payload:
+            return None, False
+        if len(value) > self.settings.ingest.max_payload_bytes:
+            return without_payload(value), True
+        return value, False

@@ -1,0 +1,218 @@
+"""The ingest worker: poll, decode, count, commit; and what it does when something is not as it was left.
+
+It keeps no state that matters: whatever it holds can be dropped and read again from the stored offsets.
+"""
+
+import time
+from collections.abc import Callable
+from threading import Event as Signal
+
+import structlog
+
+from daemon.accumulate import Accumulation
+from daemon.buffer import NEVER
+from daemon.careful import process_one_by_one
+from daemon.cohorts import CohortDirectory
+from daemon.positions import Positions
+from daemon.settings import Settings
+from daemon.source import KafkaUnavailable, Poll, Source
+from sinks.controls import Controls
+from sinks.database import Connection
+from sinks.errors import DatabaseUnavailable, Fenced
+from sinks.ledger import Ledger
+
+__all__ = ["Worker"]
+
+log = structlog.get_logger()
+
+_POLL_SECONDS = 0.1
+_FENCED_SECONDS = 2.0
+_RETRY_SECONDS = 1.0
+_NEW_PARTITIONS_SECONDS = 30.0
+_HEARTBEAT_SECONDS = 5.0
+
+
+class Worker:
+    """One consumer. ``connect`` opens a connection to the store; ``owner`` names this process in the ledger."""
+
+    def __init__(
+        self, settings: Settings, source: Source, connect: Callable[[], Connection], owner: str, stop: Signal
+    ) -> None:
+        self._settings = settings
+        self._source = source
+        self._connect = connect
+        self._stop = stop
+        ingest = settings.ingest
+        self._ledger = Ledger(
+            connect(),
+            owner,
+            lease_seconds=ingest.lease_seconds,
+            dead_letters_kept=ingest.dead_letters_kept,
+            dead_letter_bytes=ingest.dead_letter_bytes,
+        )
+        self._controls = Controls()
+        self._directory = CohortDirectory(settings, self._controls, lambda: self._ledger.connection)
+        self._accumulation = Accumulation(settings, self._controls, self._directory.of, self._directory.by_id)
+        self._positions = Positions(settings, source, self._ledger)
+        self._last_commit = self._last_discovery = time.monotonic()
+        self.committed_events = 0
+
+    def run(self) -> None:
+        """Work until the stop signal; then commit what is in hand and leave."""
+        self._start_over()
+        while not self._stop.is_set():
+            try:
+                self._turn()
+            except Fenced as fenced:
+                log.info("ingest.fenced", why=fenced.detail)
+                self._after_fence()
+            except DatabaseUnavailable as gone:
+                self._wait_for_database(gone)
+            except KafkaUnavailable as gone:
+                log.warning("ingest.kafka_unavailable", error=gone.detail)
+                self._stop.wait(_RETRY_SECONDS)
+        self._leave()
+
+    def _turn(self) -> None:
+        poll = self._source.poll(_POLL_SECONDS, self._settings.ingest.poll_records)
+        if poll.rebalanced:
+            # The records of this poll may be of partitions that are no longer ours, or from the wrong offset.
+            self._claim()
+            return
+        for partition, offset in poll.out_of_range.items():
+            self._positions.repair(partition, offset)
+        self._take(poll)
+        now = time.monotonic()
+        if self._due(now):
+            self._commit()
+        if now - self._last_discovery > _NEW_PARTITIONS_SECONDS:
+            self._discover()
+            if self._positions.unclaimed():
+                self._commit()
+                self._claim()
+
+    def _take(self, poll: Poll) -> None:
+        for partition, records in poll.records.items():
+            position = self._positions.get(partition)
+            if position is None or not records:
+                continue
+            if position.careful_until is not None:
+                self._commit()
+                process_one_by_one(position, partition, records, self._ledger, self._accumulation, self._commit)
+                continue
+            high = position.high_us if position.high_us is not None else NEVER
+            high = self._accumulation.add(*partition, records, high)
+            position.moved(records[-1].offset + 1, None if high == NEVER else high, time.monotonic())
+
+    def _due(self, now: float) -> bool:
+        ingest = self._settings.ingest
+        if self._accumulation.events >= ingest.commit_events:
+            return True
+        waited = now - self._last_commit
+        if self._positions.any_moved():
+            return waited >= ingest.commit_seconds
+        return waited >= _HEARTBEAT_SECONDS
+
+    def _commit(self) -> None:
+        """Write what is in hand; between events also a sign of life, and the watermarks of idle partitions."""
+        self._positions.raise_idle(time.monotonic())
+        moves = self._positions.moves()
+        self._last_commit = time.monotonic()
+        if not moves:
+            return
+        effects = self._accumulation.effects()
+        careful = self._positions.any_careful()
+        self._ledger.commit(moves, effects, self._controls, self._accumulation.still_in_force, careful=careful)
+        self.committed_events += self._accumulation.events
+        self._positions.committed()
+        self._accumulation.clear()
+        self._source.report({partition: move.next for partition, move in moves.items()})
+
+    def _start_over(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._controls.refresh(self._ledger.connection)
+                self._directory.refresh()
+                self._discover()
+            except DatabaseUnavailable as gone:
+                self._wait_for_database(gone)
+            except KafkaUnavailable as gone:
+                log.warning("ingest.kafka_unavailable", error=gone.detail)
+                self._stop.wait(_RETRY_SECONDS)
+            else:
+                return
+
+    def _discover(self) -> None:
+        """Give every partition a row before anyone could read its watermark."""
+        self._last_discovery = time.monotonic()
+        self._ledger.add_partitions(sorted(self._source.partitions()), self._settings.kafka.topics)
+
+    def _claim(self) -> None:
+        """Drop what is in hand and read on from the stored offsets of what is ours now."""
+        self._accumulation.clear()
+        self._discover()
+        self._positions.claim()
+        self._last_commit = time.monotonic()
+
+    def _after_fence(self) -> None:
+        """Let the group settle, then claim what is still ours: a zombie must not steal partitions back."""
+        self._accumulation.clear()
+        self._positions.clear()
+        self._source.pause(self._source.assigned())
+        until = time.monotonic() + _FENCED_SECONDS
+        while time.monotonic() < until and not self._stop.is_set():
+            self._source.poll(_POLL_SECONDS, 1)
+        self._claim_when_possible()
+
+    def _claim_when_possible(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._claim()
+            except Fenced as fenced:
+                log.info("ingest.fenced", why=fenced.detail)
+            except DatabaseUnavailable as gone:
+                self._reconnect(gone)
+            except KafkaUnavailable as gone:
+                log.warning("ingest.kafka_unavailable", error=gone.detail)
+                self._stop.wait(_RETRY_SECONDS)
+            else:
+                return
+
+    def _wait_for_database(self, gone: DatabaseUnavailable) -> None:
+        """Pause and keep the membership of the group until the database is back, then start from the stored offsets."""
+        self._accumulation.clear()
+        self._positions.clear()
+        self._source.pause(self._source.assigned())
+        self._reconnect(gone)
+        self._claim_when_possible()
+
+    def _reconnect(self, gone: DatabaseUnavailable) -> None:
+        log.warning("ingest.database_unavailable", error=gone.detail)
+        began = time.monotonic()
+        while not self._stop.is_set():
+            until = time.monotonic() + _RETRY_SECONDS
+            while time.monotonic() < until and not self._stop.is_set():
+                self._source.poll(_POLL_SECONDS, 1)
+            # A rebalance meanwhile resumes nothing: new partitions start paused below, and are claimed later.
+            self._source.pause(self._source.assigned())
+            try:
+                self._ledger.connection.close()
+                self._ledger.connection = self._connect()
+                self._controls.refresh(self._ledger.connection)
+                self._directory.refresh()
+            except DatabaseUnavailable:
+                continue
+            log.info("ingest.database_back", seconds=round(time.monotonic() - began, 1))
+            return
+
+    def _leave(self) -> None:
+        try:
+            self._commit()
+            self._ledger.release()
+        except (Fenced, DatabaseUnavailable) as error:
+            # Nothing is lost: it was not committed, so whoever comes next reads it again.
+            log.info("ingest.left_uncommitted", why=error.detail)
+        self._source.close()
+        self._ledger.connection.close()
+        log.info("ingest.stopped", events=self.committed_events)
+

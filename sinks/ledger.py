@@ -1,0 +1,186 @@
+"""The ledger: how far each partition has been read, moved by compare-and-set with everything it caused.
+
+A commit moves each partition's row from the offset this worker started at to the offset it reached, under
+the epoch of this worker's claim, in one transaction with the effects of the events in between. If a row is not
+where the worker left it, the worker is *fenced*: nothing is written, and it reads again from the stored offset.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import psycopg
+
+from sinks import effects as effects_of
+from sinks.controls import Controls, lock_shared
+from sinks.database import Connection
+from sinks.effects import Effects
+from sinks.errors import DatabaseUnavailable, Fenced
+from sinks.statements import statement
+
+__all__ = ["Claim", "Ledger", "Move", "Partition"]
+
+Partition = tuple[str, int]
+"""Topic and number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a claim found. ``next_offset`` and ``high_us`` are None where nothing was read yet."""
+
+    epoch: int
+    next_offset: int | None
+    high_us: int | None
+    claims: int
+    suspect_offset: int | None
+    suspect_deaths: int
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A partition's step: from ``start`` (None: never read) to ``next``, under ``epoch``."""
+
+    epoch: int
+    start: int | None
+    next: int
+    high_us: int | None
+
+
+class Ledger:
+    """The stored positions, on one connection, in the name of one ``owner``."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        owner: str,
+        *,
+        lease_seconds: float,
+        dead_letters_kept: int,
+        dead_letter_bytes: int,
+    ) -> None:
+        self.connection = connection
+        self.owner = owner
+        self._lease_seconds = lease_seconds
+        self._dead_letters_kept = dead_letters_kept
+        self._dead_letter_bytes = dead_letter_bytes
+
+    def add_partitions(self, partitions: Collection[Partition], topics: Sequence[str]) -> None:
+        """Make sure every partition has a row before anybody reads the watermarks."""
+        with _as_ours(), self.connection.transaction():
+            self.connection.execute(statement("ledger", "lock_partitions"))
+            self.connection.execute(
+                statement("ledger", "add_partitions"), {**_names(partitions), "all_topics": list(topics)}
+            )
+
+    def claim(self, partitions: Collection[Partition], *, leased: bool) -> dict[Partition, Claim]:
+        """Take partitions over and return where each stands.
+
+        ``leased``: leave out those whose present owner's lease has not run out (static assignment).
+        Stopped partitions are left out.
+        """
+        with _as_ours():
+            rows = self.connection.execute(
+                statement("ledger", "claim"),
+                {
+                    **_names(partitions),
+                    "owner": self.owner,
+                    "leased": leased,
+                    "lease_seconds": self._lease_seconds,
+                },
+            ).fetchall()
+        return {(row[0], row[1]): Claim(*row[2:]) for row in rows}
+
+    def commit(
+        self,
+        moves: Mapping[Partition, Move],
+        effects: Effects,
+        controls: Controls,
+        still_in_force: Callable[[], bool],
+        *,
+        careful: bool = False,
+    ) -> None:
+        """Move partitions and write what their events caused; all or nothing.
+
+        ``still_in_force`` says whether each window was counted under the control records in force for it, once
+        all that are published are known. ``careful``: events are being processed one by one, so this is not yet
+        the progress that clears a suspicion.
+
+        Raises
+        ------
+        Fenced
+            A partition is not where it was left, or a control record changed what these events mean.
+        DatabaseUnavailable
+            No answer: whether it was committed is for the stored offsets to tell.
+        """
+        connection = self.connection
+        with _as_ours(), connection.transaction():
+            lock_shared(connection)
+            controls.refresh(connection)
+            if not still_in_force():
+                raise Fenced("a control record for a window in hand was published")
+            rows = connection.execute(statement("ledger", "positions"), _names(moves)).fetchall()
+            stored = {(topic, number): (epoch, offset) for topic, number, epoch, offset in rows}
+            for partition, move in moves.items():
+                if stored.get(partition) != (move.epoch, move.start):
+                    raise Fenced(f"{partition}: left at {(move.epoch, move.start)}, found {stored.get(partition)}")
+            connection.execute(
+                statement("ledger", "advance"),
+                {
+                    **_names(moves),
+                    "next": [move.next for move in moves.values()],
+                    "high": [move.high_us for move in moves.values()],
+                    "lease_seconds": self._lease_seconds,
+                    "careful": careful,
+                },
+            )
+            effects_of.write(
+                connection,
+                effects,
+                dead_letters_kept=self._dead_letters_kept,
+                dead_letter_bytes=self._dead_letter_bytes,
+            )
+
+    def suspect(self, partition: Partition, epoch: int, offset: int) -> None:
+        """Note that the event at ``offset`` is about to be processed alone: if we die, it is to blame."""
+        with _as_ours():
+            self.connection.execute(statement("ledger", "suspect"), [offset, *partition, epoch])
+
+    def skip(self, partition: Partition, epoch: int, start: int | None, to: int) -> None:
+        """Move a partition past records that Kafka no longer has; raises Fenced if it is not where it was left."""
+        with _as_ours():
+            moved = self.connection.execute(statement("ledger", "skip"), [to, *partition, epoch, start]).rowcount
+        if not moved:
+            raise Fenced(f"{partition}: not at {start} any more")
+
+    def stop(self, partition: Partition, epoch: int, reason: str) -> None:
+        """Leave a partition out of reading and of watermarks until somebody resumes it."""
+        with _as_ours():
+            self.connection.execute(statement("ledger", "stop"), [reason, *partition, epoch])
+
+    def highest(self, topics: Sequence[str]) -> int | None:
+        """Return the greatest event time of all partitions."""
+        with _as_ours():
+            row = self.connection.execute(statement("ledger", "highest"), [list(topics)]).fetchone()
+        return row[0] if row else None
+
+    def release(self) -> None:
+        """Let others claim at once what this owner holds."""
+        with _as_ours():
+            self.connection.execute(statement("ledger", "release"), [self.owner])
+
+
+def _names(partitions: Iterable[Partition]) -> dict[str, object]:
+    ordered = list(partitions)
+    return {"topics": [topic for topic, _ in ordered], "partitions": [number for _, number in ordered]}
+
+
+class _as_ours:  # noqa: N801 - reads as a word where it is used
+    """Turn the database's faults into ours: gone, or changed under our hands (then act as fenced)."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
+            raise Fenced(str(error).strip()) from error
+        if isinstance(error, psycopg.OperationalError):
+            raise DatabaseUnavailable(str(error).strip()) from error

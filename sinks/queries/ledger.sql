@@ -1,0 +1,137 @@
+-- name: lock_partitions
+SELECT pg_advisory_xact_lock(hashtext('strandline partitions'))
+
+-- name: lock_partitions_shared
+SELECT pg_advisory_xact_lock_shared(hashtext('strandline partitions'))
+
+-- name: add_partitions
+-- A partition that appears later starts at the others' watermark: what is older is late there as it is elsewhere.
+INSERT INTO partition (topic, partition, event_high_us)
+SELECT fresh.topic, fresh.partition, seen.high
+FROM unnest(%(topics)s::text[], %(partitions)s::integer[]) AS fresh (topic, partition)
+CROSS JOIN (
+    SELECT CASE WHEN bool_or(event_high_us IS NULL) THEN NULL ELSE min(event_high_us) END AS high
+    FROM partition
+    WHERE topic = ANY(%(all_topics)s) AND stopped_reason IS NULL
+) AS seen
+ON CONFLICT DO NOTHING
+
+-- name: claim
+WITH wanted AS (
+    SELECT p.topic, p.partition
+    FROM partition AS p
+    JOIN unnest(%(topics)s::text[], %(partitions)s::integer[]) AS w (topic, partition) USING (topic, partition)
+    WHERE p.stopped_reason IS NULL
+      AND (NOT %(leased)s OR p.owner IS NULL OR p.owner = %(owner)s OR p.lease_until < now())
+    ORDER BY p.topic, p.partition
+    FOR UPDATE OF p
+)
+UPDATE partition AS p
+SET epoch = p.epoch + 1,
+    owner = %(owner)s,
+    lease_until = now() + make_interval(secs => %(lease_seconds)s),
+    claims = p.claims + 1,
+    suspect_deaths = p.suspect_deaths + CASE WHEN p.suspect_offset IS NULL THEN 0 ELSE 1 END,
+    updated_at = now()
+FROM wanted
+WHERE p.topic = wanted.topic AND p.partition = wanted.partition
+RETURNING p.topic, p.partition, p.epoch, p.next_offset, p.event_high_us, p.claims, p.suspect_offset, p.suspect_deaths
+
+-- name: positions
+SELECT topic, partition, epoch, next_offset
+FROM partition
+WHERE (topic, partition) IN (SELECT * FROM unnest(%(topics)s::text[], %(partitions)s::integer[]))
+ORDER BY topic, partition
+FOR UPDATE
+
+-- name: advance
+UPDATE partition AS p
+SET next_offset = moved.next_offset,
+    event_high_us = moved.high,
+    lease_until = now() + make_interval(secs => %(lease_seconds)s),
+    claims = CASE WHEN %(careful)s THEN p.claims ELSE 0 END,
+    suspect_offset = NULL,
+    suspect_deaths = 0,
+    updated_at = now()
+FROM unnest(%(topics)s::text[], %(partitions)s::integer[], %(next)s::bigint[], %(high)s::bigint[])
+    AS moved (topic, partition, next_offset, high)
+WHERE p.topic = moved.topic AND p.partition = moved.partition
+
+-- name: suspect
+UPDATE partition SET suspect_offset = %s
+WHERE topic = %s AND partition = %s AND epoch = %s
+
+-- name: skip
+UPDATE partition SET next_offset = %s, updated_at = now()
+WHERE topic = %s AND partition = %s AND epoch = %s AND next_offset IS NOT DISTINCT FROM %s
+
+-- name: stop
+UPDATE partition SET stopped_reason = %s, updated_at = now()
+WHERE topic = %s AND partition = %s AND epoch = %s
+
+-- name: release
+UPDATE partition SET lease_until = now() WHERE owner = %s
+
+-- name: highest
+SELECT max(event_high_us) FROM partition WHERE topic = ANY(%s) AND stopped_reason IS NULL
+
+-- name: watermarks
+SELECT count(*), count(event_high_us), min(event_high_us)
+FROM partition
+WHERE topic = ANY(%s) AND stopped_reason IS NULL
+
+-- name: add_parts
+INSERT INTO part (cohort_id, "window", layout_id, events, body)
+SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bytea[])
+
+-- name: count_dead_letters
+INSERT INTO dead_letter_total AS t (topic, partition, reason, count)
+SELECT * FROM unnest(%s::text[], %s::integer[], %s::text[], %s::bigint[])
+ON CONFLICT (topic, partition, reason) DO UPDATE SET count = t.count + excluded.count
+RETURNING topic, partition, reason, count
+
+-- name: add_dead_letters
+INSERT INTO dead_letter (topic, partition, first_offset, last_offset, count, reason, detail, size, value)
+SELECT * FROM unnest(
+    %s::text[], %s::integer[], %s::bigint[], %s::bigint[], %s::bigint[],
+    %s::text[], %s::text[], %s::bigint[], %s::bytea[]
+)
+
+-- name: count_skipped
+INSERT INTO skipped_total AS t (topic, partition, reason, count)
+SELECT * FROM unnest(%s::text[], %s::integer[], %s::text[], %s::bigint[])
+ON CONFLICT (topic, partition, reason) DO UPDATE SET count = t.count + excluded.count
+
+-- name: add_candidates
+INSERT INTO candidate (
+    model, version, event_id, topic, partition, "offset", event_time_us, "window", prediction, confidence,
+    expected_error, reason, nominated, wanted, select_draw, order_draw
+)
+SELECT * FROM unnest(
+    %s::text[], %s::text[], %s::text[], %s::text[], %s::integer[], %s::bigint[], %s::bigint[], %s::bigint[],
+    %s::text[], %s::double precision[], %s::double precision[], %s::text[], %s::double precision[],
+    %s::double precision[], %s::double precision[], %s::double precision[]
+)
+ON CONFLICT (model, event_id) DO NOTHING
+RETURNING id, model, event_id
+
+-- name: add_payloads
+INSERT INTO payload (candidate_id, event, truncated)
+SELECT * FROM unnest(%s::bigint[], %s::bytea[], %s::boolean[])
+
+-- name: add_novel_values
+INSERT INTO novel_value (model, kind, value, version, nominated, first_window, first_event_id)
+SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::integer[], %s::bigint[], %s::text[])
+ON CONFLICT DO NOTHING
+
+-- name: lock_novel_values
+SELECT model, kind, value, nominated
+FROM novel_value
+WHERE (model, kind, value) IN (SELECT * FROM unnest(%s::text[], %s::text[], %s::text[]))
+ORDER BY model, kind, value
+FOR UPDATE
+
+-- name: nominate_novel_values
+UPDATE novel_value AS n SET nominated = n.nominated + more.nominated
+FROM unnest(%s::text[], %s::text[], %s::text[], %s::integer[]) AS more (model, kind, value, nominated)
+WHERE n.model = more.model AND n.kind = more.kind AND n.value = more.value
