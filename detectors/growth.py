@@ -54,9 +54,7 @@ def grown(layout: Layout, summary: Summary, *, segments_cap: int, classes_cap: i
     return None if new == layout else new
 
 
-def _additions(
-    summary: Summary, kind: str, known: tuple[str, ...], cap: int, *, at_least: int
-) -> tuple[str, ...]:
+def _additions(summary: Summary, kind: str, known: tuple[str, ...], cap: int, *, at_least: int) -> tuple[str, ...]:
     sketch = summary.sketches.get(kind)
     if sketch is None or len(known) >= cap:
         return ()

@@ -152,7 +152,7 @@ def fold(layout: Layout, columns: Columns, *, late: bool = False) -> Summary:
     count_at, sum_at = 0, 0
     for block in blocks_of(layout):
         if late:
-            values = block.late_values_of(columns) if isinstance(block, TrafficBlock) else None
+            values = TrafficBlock.late_values_of(columns) if block.kind == TrafficBlock.kind else None
             cells = None
         else:
             values, cells = block.values_of(columns), block.cell_of(columns)

@@ -16,8 +16,8 @@ class TrafficBlock:
     """Counts of events. Late events are counted here, in the window that was open, and nowhere else."""
 
     kind: ClassVar[str] = "traffic"
-    cells = 0
-    sums = ("events", "late", *DEFECTS)
+    cells: int = 0
+    sums: tuple[str, ...] = ("events", "late", *DEFECTS)
 
     def __init__(self, spec: BlockSpec) -> None:
         self.spec = spec
@@ -37,10 +37,11 @@ class TrafficBlock:
         ones = np.ones((len(columns), 1), dtype=np.int64)
         return np.hstack([ones, 0 * ones, bits.astype(np.int64)])
 
-    def late_values_of(self, columns: Columns) -> NDArray[np.int64]:
+    @classmethod
+    def late_values_of(cls, columns: Columns) -> NDArray[np.int64]:
         """Return the values of events that came after their window had closed."""
-        values = np.zeros((len(columns), len(self.sums)), dtype=np.int64)
-        values[:, self.sums.index("late")] = 1
+        values = np.zeros((len(columns), len(cls.sums)), dtype=np.int64)
+        values[:, cls.sums.index("late")] = 1
         return values
 
     def unseen(self, columns: Columns) -> Unseen | None:

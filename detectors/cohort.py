@@ -1,0 +1,195 @@
+"""One window of one cohort: the state before it and its summary in, the state after it and readings out."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.alarms import Watch, update
+from detectors.bets import CERTAIN
+from detectors.budget import Budget
+from detectors.evidence import FLOOR
+from detectors.layout import Layout
+from detectors.learning import HISTORY_WINDOWS, History, Windows, calibrate, learn
+from detectors.monitors import nulls, observe, rows_of, watches
+from detectors.readings import OK, Contributor, Reading, Readings, Transition
+from detectors.reference import Reference
+from detectors.registry import MONITORS
+from detectors.state import NO_WINDOW, QUIET_WINDOWS, CohortState, MonitorState
+from detectors.summary import Summary
+from detectors.tables import blank, column, table
+from detectors.tolerance import Variation
+from detectors.transitions import changed, dropped
+
+__all__ = ["CohortState", "Contributor", "History", "Reading", "Readings", "Step", "Transition", "step"]
+
+CALM = 0.5
+"""Evidence below this part of the (logarithmic) threshold is calm enough to calibrate on."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """What one window led to; ``proposal`` is the reference just learnt, to be published.
+
+    A reference is proposed once: the caller publishes it in the transaction that stores ``state``.
+    """
+
+    state: CohortState
+    readings: Readings
+    transitions: tuple[Transition, ...]
+    proposal: Reference | None
+
+
+def step(
+    layout: Layout,
+    reference: Reference | None,
+    state: CohortState | None,
+    summary: Summary,
+    window: int,
+    budget: Budget,
+    history: History,
+    *,
+    for_windows: int = 0,
+) -> Step:
+    """Take one closed window of a cohort, ``summary``, counted under ``layout``.
+
+    Without a reference one is being learnt. With another one than the state was made for, the state starts
+    afresh, and alarms that were on are resolved. A segment without events in this window keeps its evidence
+    to the byte. ``history`` is called at most once, and only to learn, to calibrate, or to explain an alarm.
+    An alarm fires once its evidence has been at the threshold for ``for_windows`` windows after the first.
+    """
+    thresholds = budget.log_thresholds(len(layout.segments), len(MONITORS))
+    digest = "" if reference is None else reference.digest
+    transitions: list[Transition] = []
+    same = state is not None and state.reference == digest
+    if state is not None and not (same and state.segments == layout.segments[: len(state.segments)]):
+        reason = "segments replaced" if same else "reference replaced" if reference else "reference withdrawn"
+        transitions += dropped(state, window, thresholds, reason)
+        state = None
+    windows = Windows(layout, window, summary, history)
+    if reference is None:
+        return _learning(windows, state, thresholds, tuple(transitions))
+
+    after = _grown(state, layout, reference, window)
+    watching: dict[str, Watch] = {}
+    for position, monitor in enumerate(MONITORS):
+        mine = after.monitors.get(monitor.name)
+        if mine is None or not watches(monitor, layout):
+            continue
+        moments = observe(monitor, summary, reference.layout)
+        log_threshold = thresholds[:, position]
+        updated = update(mine, moments, log_threshold, window, for_windows, exact=monitor.exact)
+        falling = monitor.questions(reference.layout).falling
+        watch = Watch(monitor, mine, falling, moments, log_threshold, updated)
+        watching[monitor.name] = watch
+        transitions += changed(watch, windows, after, reference)
+    columns = [
+        column(watching[monitor.name], after)
+        if monitor.name in watching
+        else blank(monitor, summary, thresholds[:, position])
+        for position, monitor in enumerate(MONITORS)
+    ]
+    _calibrate(after, list(watching.values()), windows, reference)
+    return Step(after, table(layout, MONITORS, columns), tuple(transitions), None)
+
+
+def _learning(
+    windows: Windows,
+    state: CohortState | None,
+    thresholds: NDArray[np.float64],
+    transitions: tuple[Transition, ...],
+) -> Step:
+    layout = windows.layout
+    counted, proposal = learn(windows, () if state is None else state.learning)
+    after = CohortState.fresh("", layout.segments)
+    after.learning = counted
+    columns = [blank(monitor, windows.summary, thresholds[:, position]) for position, monitor in enumerate(MONITORS)]
+    return Step(after, table(layout, MONITORS, columns), transitions, proposal)
+
+
+def _components(reference: Reference) -> int:
+    """Return the number of components of all monitors in one segment."""
+    return sum(
+        len(monitor.questions(reference.layout).names) for monitor in MONITORS if watches(monitor, reference.layout)
+    )
+
+
+def _fresh(layout: Layout, reference: Reference, window: int) -> CohortState:
+    """Return the state with which a reference comes into force."""
+    fresh = CohortState.fresh(reference.digest, layout.segments)
+    fresh.calibrated[:] = reference.calibration is not None
+    named = np.array([segment in reference.layout.segments for segment in layout.segments])
+    for monitor in MONITORS:
+        if not watches(monitor, reference.layout):
+            continue
+        names = monitor.questions(reference.layout).names
+        rows = rows_of(monitor, reference, layout.segments)
+        known = (reference.calibration or {}).get(monitor.name)
+        varied = Variation.unknown(len(rows), len(names)) if known is None else known.take(rows)
+        null = nulls(monitor, reference, rows, varied, _components(reference))
+        fresh.monitors[monitor.name] = MonitorState.fresh(names, null, varied, window)
+        # A segment that is compared with the whole model, or was too sparse, has yet to show how it varies.
+        own = named & ((rows > 0) | (np.arange(len(rows)) == 0))
+        watched = (null.bound < CERTAIN).any(axis=1)
+        fresh.calibrated &= ~watched | (own & varied.measured)
+    return fresh
+
+
+def _grown(state: CohortState | None, layout: Layout, reference: Reference, window: int) -> CohortState:
+    """Return a copy of the state with a row for every segment of the layout and every monitor."""
+    if state is not None and state.segments == layout.segments and not _missing(state, reference):
+        return state.copy()
+    fresh = _fresh(layout, reference, window)
+    if state is None:
+        return fresh
+    rows = len(state.segments)
+    grown = state.copy()
+    grown.segments = layout.segments
+    grown.quiet = np.concatenate([state.quiet, fresh.quiet[rows:]])
+    grown.calibrated = np.concatenate([state.calibrated, fresh.calibrated[rows:]])
+    for name, begun in fresh.monitors.items():
+        mine = grown.monitors.get(name)
+        grown.monitors[name] = begun if mine is None else mine.joined(begun.rows(slice(rows, None)))
+    return grown
+
+
+def _missing(state: CohortState, reference: Reference) -> bool:
+    """Return whether a monitor of the reference has no state yet: it is newer than the state."""
+    return any(monitor.name not in state.monitors for monitor in MONITORS if watches(monitor, reference.layout))
+
+
+def _calibrate(state: CohortState, watching: list[Watch], windows: Windows, reference: Reference) -> None:
+    """Note which segments had a window without an alarm, and measure those that have had enough of them."""
+    quiet = windows.summary.events > 0
+    calm = np.ones_like(quiet)
+    for watch in watching:
+        quiet = quiet & (watch.state.status == OK)
+        calm &= watch.updated.log_evidence < CALM * watch.log_threshold
+    noted = quiet & ~state.calibrated
+    state.quiet[noted, :-1] = state.quiet[noted, 1:]
+    state.quiet[noted, -1] = windows.window
+    oldest = state.quiet[:, 0]
+    reachable = (oldest != NO_WINDOW) & (oldest > windows.window - HISTORY_WINDOWS)
+    ready = noted & calm & reachable
+    if not ready.any():
+        return
+    stored = windows.last()
+    at = np.array([window for window, _ in stored], dtype=np.int64)
+    wanted: NDArray[np.bool_] = (at[:, None, None] == state.quiet).any(axis=2) & ready
+    complete = wanted.sum(axis=0) >= QUIET_WINDOWS
+    state.quiet[ready & ~complete] = NO_WINDOW
+    ready &= complete
+    measured = calibrate(reference, [summary for _, summary in stored], wanted)
+    for watch in watching:
+        mine, found = watch.state, measured[watch.monitor.name]
+        changed_rows = ready & found.measured
+        rows = rows_of(watch.monitor, reference, state.segments)
+        mine.varied = mine.varied.replaced(changed_rows, found)
+        null = nulls(watch.monitor, reference, rows, mine.varied, _components(reference))
+        column_of = changed_rows[:, None]
+        mine.mean = np.where(column_of, null.mean, mine.mean)
+        mine.bound = np.where(column_of, null.bound, mine.bound)
+        # What was won by untempered bets against narrower tolerances is no evidence under the new ones.
+        mine.log_r = np.where(column_of[..., None], FLOOR, mine.log_r)
+    state.calibrated |= ready
+    state.quiet[ready] = NO_WINDOW

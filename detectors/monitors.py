@@ -1,0 +1,151 @@
+"""The interface of a monitor, and what all monitors share: their nulls under a reference.
+
+A monitor asks questions about a window's events. Each question, in one direction, is a **component**: "has
+the mean of x in [0, 1] risen above b?", x being the value asked for, or 1 − itself to look for a fall.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.bets import UNIT_ERROR, Moments
+from detectors.layout import Layout
+from detectors.tolerance import REFERENCE_ERROR, Variation, variation
+
+if TYPE_CHECKING:
+    from detectors.reference import Reference
+    from detectors.summary import Summary
+
+__all__ = [
+    "MINIMUM_EVENTS",
+    "Monitor",
+    "Nulls",
+    "Questions",
+    "nulls",
+    "observe",
+    "rows_of",
+    "vary",
+    "watches",
+]
+
+MINIMUM_EVENTS = 1000
+"""A segment with fewer events in the reference is compared with the whole model's."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Questions:
+    """The components of a monitor: their ``names`` for people, and which look for a fall [components]."""
+
+    names: tuple[str, ...]
+    falling: NDArray[np.bool_]
+
+
+class Monitor(Protocol):
+    """A family of questions about one block of counts. Stateless."""
+
+    name: ClassVar[str]
+    unit: ClassVar[str]
+    block: ClassVar[str]
+    """The kind of block it reads."""
+    exact: ClassVar[bool]
+    """Whether the values are zeros and ones."""
+
+    def questions(self, reference: Layout) -> Questions:
+        """Return the components; they depend on the layout of the reference alone."""
+        ...
+
+    def moments(self, summary: "Summary", reference: Layout) -> Moments:
+        """Return the moments of the values asked for, not of 1 − them, [segments of the summary, components].
+
+        The summary's layout is the reference's, or a later one with labels and segments appended.
+        """
+        ...
+
+    def bounds(
+        self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float
+    ) -> NDArray[np.float64]:
+        """Return b [segments, components] from the reference's moments, in which falls are turned round.
+
+        ``log_error``: −ln of the probability with which a bound may be wrong by the reference's own error.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Nulls:
+    """What is tested: the means of x, ``mean`` in the reference, are by hypothesis at most ``bound``.
+
+    [segments, components]. Where there is nothing to compare with, ``mean`` is NaN and ``bound`` 1.
+    """
+
+    mean: NDArray[np.float64]
+    bound: NDArray[np.float64]
+
+
+def watches(monitor: Monitor, layout: Layout) -> bool:
+    """Return whether ``layout`` counts what ``monitor`` reads."""
+    return any(spec.kind == monitor.block for spec in layout.blocks)
+
+
+def observe(monitor: Monitor, summary: "Summary", reference: Layout) -> Moments:
+    """Return the moments of x: those of the monitor's values, turned round where a fall is looked for."""
+    falling = monitor.questions(reference).falling
+    rounding = 0.0 if monitor.exact else UNIT_ERROR
+    return monitor.moments(summary, reference).where_reversed(falling, rounding)
+
+
+@lru_cache(maxsize=256)
+def _named_rows(segments: tuple[str, ...], known: tuple[str, ...]) -> NDArray[np.intp]:
+    positions = {segment: position for position, segment in enumerate(known)}
+    return np.array([positions.get(segment, 0) for segment in segments], dtype=np.intp)
+
+
+def rows_of(monitor: Monitor, reference: "Reference", segments: tuple[str, ...]) -> NDArray[np.intp]:
+    """Return each segment's row in the reference: its own, or the whole model's if that holds too little."""
+    rows = _named_rows(segments, reference.layout.segments)
+    events = observe(monitor, reference.summary, reference.layout).n
+    return np.where(events[rows] >= MINIMUM_EVENTS, rows, 0)
+
+
+def nulls(
+    monitor: Monitor, reference: "Reference", rows: NDArray[np.intp], varied: Variation, components: int
+) -> Nulls:
+    """Return what ``monitor`` tests in segments whose references are ``rows`` and that vary by ``varied``.
+
+    ``components``: of all monitors in one segment. The error allowed for the reference is divided by the
+    number of shares in the reference, since each of its errors would be a permanently false null.
+    """
+    counted = observe(monitor, reference.summary, reference.layout)
+    counted = Moments(counted.n[rows], counted.first[rows], counted.second[rows])
+    falling = monitor.questions(reference.layout).falling
+    shares = len(reference.layout.segments) * components
+    log_error = float(np.log(max(shares, 1) / REFERENCE_ERROR))
+    mean = counted.first / np.maximum(counted.n, 1.0)[:, None]
+    bound = monitor.bounds(counted, varied, falling, log_error)
+    known = (counted.n > 0)[:, None]
+    return Nulls(np.where(known, mean, np.nan), np.where(known, bound, 1.0))
+
+
+def vary(
+    monitor: Monitor,
+    summaries: list["Summary"],
+    wanted: NDArray[np.bool_],
+    reference: "Reference",
+    *,
+    least: int,
+) -> Variation:
+    """Measure how ``monitor``'s means vary over ``summaries`` (of one layout, in time order).
+
+    ``wanted`` [windows, segments]: which windows count for which segment.
+    """
+    seen = [observe(monitor, summary, reference.layout) for summary in summaries]
+    n = np.stack([moments.n for moments in seen]) * wanted
+    first = np.stack([moments.first for moments in seen]) * wanted[..., None]
+    second = np.stack([moments.second for moments in seen]) * wanted[..., None]
+    counted = observe(monitor, reference.summary, reference.layout)
+    mean = counted.first / np.maximum(counted.n, 1.0)[:, None]
+    rows = rows_of(monitor, reference, summaries[0].layout.segments)
+    return variation(n, first, second, mean[rows], least=least)
