@@ -232,7 +232,7 @@ class Buffer:
         day = time_us // _DAY_US
         key = self._keys.get(day)
         if key is None:
-            if len(self._keys) > 1000:  # noqa: PLR2004 - a stream of wild dates must not fill the memory
+            if len(self._keys) > 1000:
                 self._keys.clear()
             secret = self.settings.selection.secret.encode()
             key = self._keys[day] = blake2b(f"strandline draw {day}".encode(), key=secret[:64], digest_size=32).digest()

@@ -50,7 +50,7 @@ class Event(msgspec.Struct, gc=False):
     payload: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class Rejected(Exception):  # noqa: N818 - an outcome of an event, not a fault of the program
+class Rejected(Exception):
     """The event cannot be used: a dead letter, with the reason (one word) and the detail (for people)."""
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -100,7 +100,7 @@ def _decode_loosely(value: bytes, error: Exception) -> Event:
         raise Rejected("not_json", str(error)) from still_not_json
 
 
-def _finite(tree: Any) -> Any:  # noqa: ANN401 - any JSON
+def _finite(tree: Any) -> Any:
     if isinstance(tree, float):
         return tree if math.isfinite(tree) else None
     if isinstance(tree, dict):

@@ -146,7 +146,7 @@ class ModelSettings(_Section):
     @field_validator("false_alarms")
     @classmethod
     def _budget_can_be_read(cls, text: str) -> str:
-        if not _BUDGET.match(text) or float(text.split()[0]) == 0:
+        if not _BUDGET.match(text) or float(text.split(maxsplit=1)[0]) == 0:
             message = 'expected "<number> per <number> hours|days|weeks|years", for example "1 per 30 days"'
             raise ValueError(message)
         return text

@@ -44,7 +44,7 @@ class Source(Protocol):
         ...
 
     def partitions(self) -> set[Partition]:
-        """Return all partitions of the topics, whoever reads them."""
+        """Return all partitions of the topics, whoever reads them; a static assignment takes in those that are new."""
         ...
 
     def assigned(self) -> set[Partition]:
@@ -124,10 +124,7 @@ class KafkaSource:
                 metadata_max_age_ms=30_000,
                 bootstrap_timeout_ms=_REQUEST_MS,
             )
-            if self._static:
-                self._consumer.assign([TopicPartition(*each) for each in sorted(self.partitions())])
-                self._flag.raised = True
-            else:
+            if not self._static:
                 self._consumer.subscribe(topics=list(self._topics), listener=self._flag)
         except KafkaError as error:
             raise KafkaUnavailable(f"{', '.join(settings.bootstrap_servers)}: {error}") from error
@@ -144,6 +141,8 @@ class KafkaSource:
             self._flag.raised = False
             time.sleep(_NO_OFFSET_SECONDS)
             return Poll(rebalanced=True)
+        except KafkaError as error:
+            raise KafkaUnavailable(str(error)) from error
         if self._flag.raised:
             self._flag.raised = False
             return Poll(rebalanced=True)
@@ -154,6 +153,9 @@ class KafkaSource:
         found: set[Partition] = set()
         for topic in self._topics:
             found.update((topic, number) for number in self._consumer.partitions_for_topic(topic) or ())
+        if self._static and found != self.assigned():
+            self._consumer.assign([TopicPartition(*each) for each in sorted(found)])
+            self._flag.raised = True
         return found
 
     def assigned(self) -> set[Partition]:

@@ -17,7 +17,7 @@ from daemon.positions import Positions
 from daemon.settings import Settings
 from daemon.source import KafkaUnavailable, Poll, Source
 from sinks.controls import Controls
-from sinks.database import Connection
+from sinks.database import Connection, faults_as_ours
 from sinks.errors import DatabaseUnavailable, Fenced
 from sinks.ledger import Ledger
 
@@ -59,18 +59,18 @@ class Worker:
 
     def run(self) -> None:
         """Work until the stop signal; then commit what is in hand and leave."""
-        self._start_over()
+        self._insist(self._start_over)
         while not self._stop.is_set():
             try:
-                self._turn()
+                with faults_as_ours():
+                    self._turn()
             except Fenced as fenced:
                 log.info("ingest.fenced", why=fenced.detail)
                 self._after_fence()
             except DatabaseUnavailable as gone:
                 self._wait_for_database(gone)
             except KafkaUnavailable as gone:
-                log.warning("ingest.kafka_unavailable", error=gone.detail)
-                self._stop.wait(_RETRY_SECONDS)
+                self._wait_for_kafka(gone)
         self._leave()
 
     def _turn(self) -> None:
@@ -128,19 +128,25 @@ class Worker:
         self._accumulation.clear()
         self._source.report({partition: move.next for partition, move in moves.items()})
 
-    def _start_over(self) -> None:
+    def _insist(self, action: Callable[[], None]) -> None:
+        """Do ``action``, again and again until it was done in one piece, or until told to stop."""
         while not self._stop.is_set():
             try:
-                self._controls.refresh(self._ledger.connection)
-                self._directory.refresh()
-                self._discover()
+                with faults_as_ours():
+                    action()
+            except Fenced as fenced:
+                log.info("ingest.fenced", why=fenced.detail)
             except DatabaseUnavailable as gone:
-                self._wait_for_database(gone)
+                self._reconnect(gone)
             except KafkaUnavailable as gone:
-                log.warning("ingest.kafka_unavailable", error=gone.detail)
-                self._stop.wait(_RETRY_SECONDS)
+                self._wait_for_kafka(gone)
             else:
                 return
+
+    def _start_over(self) -> None:
+        self._controls.refresh(self._ledger.connection)
+        self._directory.refresh()
+        self._discover()
 
     def _discover(self) -> None:
         """Give every partition a row before anyone could read its watermark."""
@@ -162,21 +168,7 @@ class Worker:
         until = time.monotonic() + _FENCED_SECONDS
         while time.monotonic() < until and not self._stop.is_set():
             self._source.poll(_POLL_SECONDS, 1)
-        self._claim_when_possible()
-
-    def _claim_when_possible(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self._claim()
-            except Fenced as fenced:
-                log.info("ingest.fenced", why=fenced.detail)
-            except DatabaseUnavailable as gone:
-                self._reconnect(gone)
-            except KafkaUnavailable as gone:
-                log.warning("ingest.kafka_unavailable", error=gone.detail)
-                self._stop.wait(_RETRY_SECONDS)
-            else:
-                return
+        self._insist(self._claim)
 
     def _wait_for_database(self, gone: DatabaseUnavailable) -> None:
         """Pause and keep the membership of the group until the database is back, then start from the stored offsets."""
@@ -184,7 +176,7 @@ class Worker:
         self._positions.clear()
         self._source.pause(self._source.assigned())
         self._reconnect(gone)
-        self._claim_when_possible()
+        self._insist(self._claim)
 
     def _reconnect(self, gone: DatabaseUnavailable) -> None:
         log.warning("ingest.database_unavailable", error=gone.detail)
@@ -193,26 +185,31 @@ class Worker:
             until = time.monotonic() + _RETRY_SECONDS
             while time.monotonic() < until and not self._stop.is_set():
                 self._source.poll(_POLL_SECONDS, 1)
-            # A rebalance meanwhile resumes nothing: new partitions start paused below, and are claimed later.
+            # A rebalance meanwhile may have brought partitions that are not paused yet.
             self._source.pause(self._source.assigned())
             try:
-                self._ledger.connection.close()
-                self._ledger.connection = self._connect()
-                self._controls.refresh(self._ledger.connection)
-                self._directory.refresh()
+                with faults_as_ours():
+                    self._ledger.connection.close()
+                    self._ledger.connection = self._connect()
+                    self._controls.refresh(self._ledger.connection)
+                    self._directory.refresh()
             except DatabaseUnavailable:
                 continue
             log.info("ingest.database_back", seconds=round(time.monotonic() - began, 1))
             return
 
+    def _wait_for_kafka(self, gone: KafkaUnavailable) -> None:
+        log.warning("ingest.kafka_unavailable", error=gone.detail)
+        self._stop.wait(_RETRY_SECONDS)
+
     def _leave(self) -> None:
         try:
-            self._commit()
-            self._ledger.release()
+            with faults_as_ours():
+                self._commit()
+                self._ledger.release()
         except (Fenced, DatabaseUnavailable) as error:
             # Nothing is lost: it was not committed, so whoever comes next reads it again.
             log.info("ingest.left_uncommitted", why=error.detail)
         self._source.close()
         self._ledger.connection.close()
         log.info("ingest.stopped", events=self.committed_events)
-

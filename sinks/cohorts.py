@@ -1,5 +1,7 @@
 """Registering models and versions: each (model, version) is a cohort with a layout from its first event on."""
 
+from collections.abc import Callable
+
 from detectors.layout import Layout
 from sinks.controls import ALWAYS, lock_exclusive, publish
 from sinks.database import Connection
@@ -55,11 +57,11 @@ def register(
         return cohort_id
 
 
-def check_windows(connection: Connection, wanted: dict[str, int]) -> None:
-    """Raise BadSettings if a registered model's windows have another length than ``wanted`` says (seconds)."""
-    for name, seconds in connection.execute(statement("cohorts", "windows_of_models")):
-        if name in wanted and wanted[name] != seconds:
-            raise BadSettings(_window_message(name, wanted[name], seconds))
+def check_windows(connection: Connection, wanted: Callable[[str], int]) -> None:
+    """Raise BadSettings if a registered model's windows have another length (seconds) than is ``wanted`` of it."""
+    for model, seconds in connection.execute(statement("cohorts", "windows_of_models")):
+        if wanted(model) != seconds:
+            raise BadSettings(_window_message(model, wanted(model), seconds))
 
 
 def _check_window(connection: Connection, model: str, wanted: int) -> None:

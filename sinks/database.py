@@ -12,9 +12,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from psycopg.rows import TupleRow
 
-from sinks.errors import DatabaseUnavailable, WrongDatabaseVersion
+from sinks.errors import DatabaseUnavailable, Fenced, WrongDatabaseVersion
 
-__all__ = ["Connection", "check_version", "connect", "reach", "upgrade"]
+__all__ = ["Connection", "check_version", "connect", "faults_as_ours", "upgrade"]
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -43,24 +43,14 @@ def connect(url: str, *, name: str) -> Connection:
 
 
 @contextmanager
-def reach(url: str, *, name: str) -> Iterator[Connection]:
-    """Yield a connection to a database of the right version, and close it.
-
-    Raises
-    ------
-    DatabaseUnavailable
-        It does not answer, or stopped answering while the connection was in use.
-    WrongDatabaseVersion
-        Its schema is of another version.
-    """
-    connection = connect(url, name=name)
+def faults_as_ours() -> Iterator[None]:
+    """Turn the database's faults into ours: it is gone, or things changed under our hands (then act as fenced)."""
     try:
-        check_version(connection)
-        yield connection
+        yield
+    except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as error:
+        raise Fenced(str(error).strip()) from error
     except psycopg.OperationalError as error:
         raise DatabaseUnavailable(str(error).strip()) from error
-    finally:
-        connection.close()
 
 
 def check_version(connection: Connection) -> None:

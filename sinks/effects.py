@@ -108,9 +108,7 @@ def _write_dead_letters(connection: Connection, letters: list[DeadLetter], kept:
         room = max(0, kept - (total - len(group)))
         for each in group[:room]:
             value = each.value[:size] if size else None
-            rows.append(
-                (topic, partition, each.offset, each.offset, 1, reason, each.detail, len(each.value), value)
-            )
+            rows.append((topic, partition, each.offset, each.offset, 1, reason, each.detail, len(each.value), value))
         if rest := group[room:]:
             volume = sum(len(each.value) for each in rest)
             first, last = rest[0].offset, rest[-1].offset

@@ -8,13 +8,11 @@ where the worker left it, the worker is *fenced*: nothing is written, and it rea
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import psycopg
-
 from sinks import effects as effects_of
 from sinks.controls import Controls, lock_shared
-from sinks.database import Connection
+from sinks.database import Connection, faults_as_ours
 from sinks.effects import Effects
-from sinks.errors import DatabaseUnavailable, Fenced
+from sinks.errors import Fenced
 from sinks.statements import statement
 
 __all__ = ["Claim", "Ledger", "Move", "Partition"]
@@ -65,7 +63,7 @@ class Ledger:
 
     def add_partitions(self, partitions: Collection[Partition], topics: Sequence[str]) -> None:
         """Make sure every partition has a row before anybody reads the watermarks."""
-        with _as_ours(), self.connection.transaction():
+        with faults_as_ours(), self.connection.transaction():
             self.connection.execute(statement("ledger", "lock_partitions"))
             self.connection.execute(
                 statement("ledger", "add_partitions"), {**_names(partitions), "all_topics": list(topics)}
@@ -77,7 +75,7 @@ class Ledger:
         ``leased``: leave out those whose present owner's lease has not run out (static assignment).
         Stopped partitions are left out.
         """
-        with _as_ours():
+        with faults_as_ours():
             rows = self.connection.execute(
                 statement("ledger", "claim"),
                 {
@@ -112,7 +110,7 @@ class Ledger:
             No answer: whether it was committed is for the stored offsets to tell.
         """
         connection = self.connection
-        with _as_ours(), connection.transaction():
+        with faults_as_ours(), connection.transaction():
             lock_shared(connection)
             controls.refresh(connection)
             if not still_in_force():
@@ -141,46 +139,33 @@ class Ledger:
 
     def suspect(self, partition: Partition, epoch: int, offset: int) -> None:
         """Note that the event at ``offset`` is about to be processed alone: if we die, it is to blame."""
-        with _as_ours():
+        with faults_as_ours():
             self.connection.execute(statement("ledger", "suspect"), [offset, *partition, epoch])
 
     def skip(self, partition: Partition, epoch: int, start: int | None, to: int) -> None:
         """Move a partition past records that Kafka no longer has; raises Fenced if it is not where it was left."""
-        with _as_ours():
+        with faults_as_ours():
             moved = self.connection.execute(statement("ledger", "skip"), [to, *partition, epoch, start]).rowcount
         if not moved:
             raise Fenced(f"{partition}: not at {start} any more")
 
     def stop(self, partition: Partition, epoch: int, reason: str) -> None:
         """Leave a partition out of reading and of watermarks until somebody resumes it."""
-        with _as_ours():
+        with faults_as_ours():
             self.connection.execute(statement("ledger", "stop"), [reason, *partition, epoch])
 
     def highest(self, topics: Sequence[str]) -> int | None:
         """Return the greatest event time of all partitions."""
-        with _as_ours():
+        with faults_as_ours():
             row = self.connection.execute(statement("ledger", "highest"), [list(topics)]).fetchone()
         return row[0] if row else None
 
     def release(self) -> None:
         """Let others claim at once what this owner holds."""
-        with _as_ours():
+        with faults_as_ours():
             self.connection.execute(statement("ledger", "release"), [self.owner])
 
 
 def _names(partitions: Iterable[Partition]) -> dict[str, object]:
     ordered = list(partitions)
     return {"topics": [topic for topic, _ in ordered], "partitions": [number for _, number in ordered]}
-
-
-class _as_ours:  # noqa: N801 - reads as a word where it is used
-    """Turn the database's faults into ours: gone, or changed under our hands (then act as fenced)."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
-            raise Fenced(str(error).strip()) from error
-        if isinstance(error, psycopg.OperationalError):
-            raise DatabaseUnavailable(str(error).strip()) from error

@@ -27,9 +27,7 @@ def _identity() -> "sa.Column[int]":
 
 
 def _time(name: str, *, nullable: bool = False, now: bool = False) -> "sa.Column[object]":
-    return sa.Column(
-        name, sa.DateTime(timezone=True), nullable=nullable, server_default=_now if now else None
-    )
+    return sa.Column(name, sa.DateTime(timezone=True), nullable=nullable, server_default=_now if now else None)
 
 
 # Ingest: what has been read, and what it added up to.

@@ -1,0 +1,5 @@
+"""``python -m daemon`` is ``strandline``."""
+
+from daemon.cli.main import main
+
+main()

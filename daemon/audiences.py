@@ -1,0 +1,14 @@
+"""Who is told about a model: from the settings to what every message carries."""
+
+from daemon.settings import Settings
+from sinks.alerts import Audience
+
+__all__ = ["audience_of"]
+
+
+def audience_of(settings: Settings, model: str) -> Audience:
+    """Return where alerts about ``model`` go; "*" stands for Strandline itself."""
+    own = settings.of(model)
+    return Audience(
+        tuple(route.name for route in settings.alerts.routes), own.owner, own.runbook, settings.alerts.external_url
+    )

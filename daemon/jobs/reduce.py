@@ -1,0 +1,209 @@
+"""Reduce: close windows in order, update the detectors, and write what they found; all of it in one transaction.
+
+Any process may reduce any cohort: the cohort's row is the lock, and there is no leader.
+"""
+
+import structlog
+
+from daemon.audiences import audience_of
+from daemon.settings import ModelSettings, Settings
+from detectors import growth
+from detectors.budget import Budget
+from detectors.cohort import CohortState, Step, step
+from detectors.layout import Layout
+from detectors.reference import Reference
+from detectors.summary import Summary
+from sinks import alerts
+from sinks.controls import Controls, lock_exclusive, next_free_window, publish
+from sinks.database import Connection
+from sinks.statements import statement
+from sinks.windows import Layouts, PartAfterClosing, compress, history, merge_parts, uncompress
+
+__all__ = ["ReduceJob"]
+
+log = structlog.get_logger()
+
+_WINDOWS_AT_ONCE = 50
+_MARGIN = 1
+"""Windows between what is free and a new layout, so that workers learn of it before they reach it."""
+
+
+class ReduceJob:
+    """Closes what is due. ``publishing=False``: a replay, in which the control log is given."""
+
+    def __init__(self, settings: Settings, *, publishing: bool = True) -> None:
+        self._settings = settings
+        self._publishing = publishing
+
+    def run_once(self, connection: Connection) -> int:
+        """Close all windows that are due now; return how many."""
+        high = self._high(connection)
+        if high is None:
+            return 0
+        # Watermarks first, parts after: nothing can arrive in a window that this watermark closes.
+        cohorts = connection.execute(statement("windows", "cohorts_with_parts")).fetchall()
+        layouts = Layouts(connection)
+        closed = 0
+        for cohort_id, model, version, oldest in cohorts:
+            settings = self._settings.of(model)
+            bound = (high - settings.lateness_us) // settings.window_us
+            while oldest < bound:
+                done = self._reduce(connection, layouts, cohort_id, model, version, bound)
+                closed += done
+                if done < _WINDOWS_AT_ONCE:
+                    break
+        return closed
+
+    def _high(self, connection: Connection) -> int | None:
+        """Return the greatest event time that every partition has reached; None if one has not begun."""
+        with connection.transaction():
+            connection.execute(statement("ledger", "lock_partitions_shared"))
+            topics = list(self._settings.kafka.topics)
+            row = connection.execute(statement("ledger", "watermarks"), [topics]).fetchone()
+        if row is None or row[0] == 0 or row[1] < row[0]:
+            return None
+        return int(row[2])
+
+    def _reduce(
+        self, connection: Connection, layouts: Layouts, cohort_id: int, model: str, version: str, bound: int
+    ) -> int:
+        with connection.transaction():
+            row = connection.execute(statement("windows", "lock_cohort"), [cohort_id]).fetchone()
+            if row is None:
+                return 0
+            reduced, stored = row
+            controls = Controls()
+            controls.refresh(connection)
+            due = connection.execute(
+                statement("windows", "due_windows"), [cohort_id, bound, _WINDOWS_AT_ONCE]
+            ).fetchall()
+            cohort = _Cohort(connection, layouts, controls, self._settings, cohort_id, model, version)
+            state = None if stored is None else CohortState.from_bytes(uncompress(stored))
+            for (window,) in due:
+                if reduced is not None and window <= reduced:
+                    raise PartAfterClosing(f"{model} {version}: window {window}, closed up to {reduced}")
+                state = cohort.close(window, state, publishing=self._publishing)
+                reduced = window
+            if state is not None:
+                body = compress(state.to_bytes())
+                connection.execute(statement("windows", "save_state"), [reduced, body, cohort_id])
+            return len(due)
+
+
+class _Cohort:
+    """One cohort being reduced, in the transaction that holds its row."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        layouts: Layouts,
+        controls: Controls,
+        settings: Settings,
+        cohort_id: int,
+        model: str,
+        version: str,
+    ) -> None:
+        self._connection = connection
+        self._layouts = layouts
+        self._controls = controls
+        self._all = settings
+        self._settings: ModelSettings = settings.of(model)
+        self._id = cohort_id
+        self._model = model
+        self._version = version
+        self._references: dict[int, Reference] = {}
+        self._budget = Budget(self._settings.budget_windows, settings.detection.segments_cap)
+
+    def close(self, window: int, state: CohortState | None, *, publishing: bool) -> CohortState:
+        layout_id, summary = merge_parts(self._connection, self._layouts, self._id, window)
+        found = step(
+            summary.layout,
+            self._reference(window),
+            state,
+            summary,
+            window,
+            self._budget,
+            lambda count: self._history(window, count),
+            for_windows=self._all.detection.for_windows,
+        )
+        self._store(window, layout_id, summary, found)
+        if found.transitions:
+            alerts.record(
+                self._connection,
+                model=self._model,
+                version=self._version,
+                window_us=self._settings.window_us,
+                transitions=found.transitions,
+                audience=audience_of(self._all, self._model),
+            )
+        if publishing:
+            if found.proposal is not None:
+                self._publish("reference", window + 1, found.proposal.to_bytes())
+                log.info("reduce.reference_learnt", model=self._model, version=self._version, window=window)
+            self._grow(window, summary)
+        return found.state
+
+    def _history(self, window: int, count: int) -> list[tuple[int, Summary]]:
+        return history(self._connection, self._layouts, self._id, window, count)
+
+    def _reference(self, window: int) -> Reference | None:
+        record = self._controls.in_force("reference", self._id, window)
+        if record is None:
+            return None
+        reference = self._references.get(record.id)
+        if reference is None:
+            reference = self._references[record.id] = Reference.from_bytes(uncompress(record.body))
+        return reference
+
+    def _store(self, window: int, layout_id: int, summary: Summary, found: Step) -> None:
+        self._connection.execute(
+            statement("windows", "close_window"),
+            [
+                self._id,
+                window,
+                layout_id,
+                int(summary.events[0]),
+                compress(summary.to_bytes()),
+                compress(found.readings.to_bytes()),
+            ],
+        )
+
+    def _grow(self, window: int, summary: Summary) -> None:
+        """Publish a layout that knows what this window met and its own did not."""
+        latest = self._latest_layout()
+        caps = {
+            "segments_cap": self._all.detection.segments_cap,
+            "classes_cap": self._all.detection.classes_cap,
+        }
+        if latest.sample_size:
+            past = [*self._history(window, growth.LEARNING_WINDOWS), (window, summary)]
+            learnt = growth.learnt([each for _, each in past if each.layout == summary.layout])
+            wanted = None if learnt is None else growth.grown(learnt, summary, **caps) or learnt
+        else:
+            wanted = growth.grown(latest, summary, **caps)
+        if wanted is not None:
+            self._publish("layout", None, wanted.to_json().encode())
+            log.info("reduce.layout_grown", model=self._model, version=self._version, window=window)
+
+    def _latest_layout(self) -> Layout:
+        record = self._controls.latest("layout", self._id)
+        if record is None:
+            message = f"cohort {self._id} was registered without a layout"
+            raise RuntimeError(message)
+        return Layout.from_json(record.body.decode())
+
+    def _publish(self, kind: str, effective_from: int | None, body: bytes) -> None:
+        lock_exclusive(self._connection)
+        if effective_from is None:
+            effective_from = next_free_window(self._connection, self._model) + _MARGIN
+        else:
+            body = compress(body)
+        publish(
+            self._connection,
+            kind=kind,
+            model=self._model,
+            cohort_id=self._id,
+            effective_from=effective_from,
+            body=body,
+        )
+        self._controls.refresh(self._connection)

@@ -1,0 +1,187 @@
+"""References from a file: what a model's confidence and predictions look like when all is well."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from daemon.buffer import NEVER, Buffer, Cohort
+from daemon.settings import Settings
+from detectors.classes import ClassesBlock
+from detectors.columns import Columns
+from detectors.confidence import ConfidenceBlock
+from detectors.layout import WHOLE, BlockSpec, Layout
+from detectors.reference import Reference
+from detectors.registry import unlearnt_layout
+from detectors.summary import Summary, fold
+from sinks import cohorts
+from sinks.controls import lock_exclusive, next_free_window, publish
+from sinks.database import Connection
+from sinks.errors import BadData
+from sinks.windows import compress
+
+__all__ = ["Built", "build", "read"]
+
+_AT_ONCE = 8192
+_LEAST_EVENTS = 1000
+_SHOWN_FAULTS = 5
+_NESTED = ("probabilities", "tags", "features")
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What was built: how many events it rests on, and from which window it is in force."""
+
+    reference: Reference
+    events: int
+    effective_from: int
+
+
+@dataclass(slots=True)
+class _Row:
+    offset: int
+    value: bytes | None
+    timestamp: int = 0
+
+
+def build(
+    settings: Settings,
+    connection: Connection,
+    path: Path,
+    model: str,
+    version: str = "",
+    *,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Built:
+    """Build the reference of a model's version from the file at ``path`` and publish it.
+
+    ``progress`` is called with the number of rows read so far.
+
+    Raises
+    ------
+    BadData
+        The file cannot be read, holds rows that are no events, or too few of them.
+    """
+    reference = read(settings, path, model, progress)
+    cohort_id = cohorts.register(
+        connection,
+        model,
+        version,
+        window_seconds=settings.of(model).window_seconds,
+        layout=reference.layout,
+        cap=settings.detection.models_cap,
+    )
+    if cohort_id is None:
+        raise BadData(f"there are {settings.detection.models_cap} models already: see detection.models_cap")
+    with connection.transaction():
+        lock_exclusive(connection)
+        effective_from = next_free_window(connection, model)
+        bodies = {"layout": reference.layout.to_json().encode(), "reference": compress(reference.to_bytes())}
+        for kind, body in bodies.items():
+            publish(connection, kind=kind, model=model, cohort_id=cohort_id, effective_from=effective_from, body=body)
+    return Built(reference, int(reference.summary.events[0]), effective_from)
+
+
+def read(settings: Settings, path: Path, model: str, progress: Callable[[int], None]) -> Reference:
+    """Return the reference that the file at ``path`` makes, without publishing it."""
+    learning = Summary.empty(unlearnt_layout())
+    classes: set[str] = set()
+    segments: set[str] = set()
+    for columns in _columns(settings, path, model, progress):
+        learning.add(fold(learning.layout, columns))
+        classes.update(columns.predicted.names)
+        segments.update(f"{key}={name}" for key, tag in columns.tags.items() for name in tag.names)
+    events = int(learning.events[0])
+    if events < _LEAST_EVENTS:
+        raise BadData(f"{path}: {events} events; a reference needs at least {_LEAST_EVENTS}")
+    caps = settings.detection
+    learnt = Layout(
+        (WHOLE, *sorted(segments)[: caps.segments_cap - 1]),
+        learning.layout.blocks,
+    ).with_block(ConfidenceBlock.learnt(learning.sample.values[:, 0]))
+    learnt = learnt.with_block(BlockSpec(ClassesBlock.kind, tuple(sorted(classes)[: caps.classes_cap])))
+    summary = Summary.empty(learnt)
+    for columns in _columns(settings, path, model, progress):
+        summary.add(fold(learnt, columns))
+    return Reference(learnt, summary, windows=0, calibration=None, source="file")
+
+
+def _columns(settings: Settings, path: Path, model: str, progress: Callable[[int], None]) -> Iterator[Columns]:
+    cohort = Cohort(0, model, "", settings.of(model))
+    buffer = Buffer(settings, lambda _model, _version: cohort)
+    number = 0
+    for number, row in enumerate(_rows(path, model), start=1):
+        buffer.add(str(path), 0, [_Row(number, row)], NEVER)
+        if len(buffer) >= _AT_ONCE or len(buffer.dead_letters) > _SHOWN_FAULTS:
+            _raise_faults(path, buffer)
+            progress(number)
+            yield buffer.batch().columns
+            buffer.clear()
+    _raise_faults(path, buffer)
+    progress(number)
+    if len(buffer):
+        yield buffer.batch().columns
+
+
+def _raise_faults(path: Path, buffer: Buffer) -> None:
+    if buffer.dead_letters:
+        shown = [
+            f"  {path}, row {letter.offset}: {letter.reason}: {letter.detail}"
+            for letter in buffer.dead_letters[:_SHOWN_FAULTS]
+        ]
+        raise BadData("Some rows are not events:\n" + "\n".join(shown))
+
+
+def _rows(path: Path, model: str) -> Iterator[bytes]:
+    """Yield the file's rows as events; id and time may be missing there, the model is the given one."""
+    readers = {".jsonl": _json_lines, ".ndjson": _json_lines, ".csv": _csv_lines}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise BadData(f"{path}: expected a file that ends in {', '.join(readers)}")
+    try:
+        for number, event in enumerate(reader(path), start=1):
+            yield json.dumps({"id": f"row-{number}", "time": 0, **event, "model": model}).encode()
+    except OSError as error:
+        raise BadData(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BadData(f"{path}: not UTF-8 text ({error.reason})") from error
+
+
+def _json_lines(path: Path) -> Iterator[dict[str, object]]:
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                event = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise BadData(f"{path}, line {number}: not JSON: {error}") from error
+            if not isinstance(event, dict):
+                raise BadData(f"{path}, line {number}: expected a JSON object")
+            yield event
+
+
+def _csv_lines(path: Path) -> Iterator[dict[str, object]]:
+    """Columns are the event's fields; nested ones are written ``probabilities.cat``, ``tags.region``."""
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            event: dict[str, object] = {}
+            for key, text in row.items():
+                if key is None or not text:
+                    continue
+                field, dot, name = key.partition(".")
+                if dot and field in _NESTED:
+                    nested = event.setdefault(field, {})
+                    if isinstance(nested, dict):
+                        nested[name] = text if field == "tags" else _number(text)
+                else:
+                    event[key] = _number(text) if key in {"confidence", "uncertainty"} else text
+            yield event
+
+
+def _number(text: str) -> object:
+    try:
+        return float(text)
+    except ValueError:
+        return text
