@@ -68,6 +68,8 @@ class ReduceJob:
         self, connection: Connection, layouts: Layouts, cohort_id: int, model: str, version: str, bound: int
     ) -> int:
         with connection.transaction():
+            # The model's row before the control lock, as everywhere: alerts and publishing below need both.
+            connection.execute(statement("alerts", "lock_model"), [model])
             row = connection.execute(statement("windows", "lock_cohort"), [cohort_id]).fetchone()
             if row is None:
                 return 0

@@ -1,0 +1,119 @@
+"""What every command shares: the configuration, the database, and how answers are printed."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from daemon.settings import Settings, load
+from sinks.database import Connection, check_version, connect
+
+__all__ = ["choose_config", "clean", "open_database", "print_json", "print_table", "settings_of", "when"]
+
+CONFIG_VARIABLE = "STRANDLINE_CONFIG"
+
+
+def choose_config(given: Path | None) -> Path | None:
+    """Return the configuration to read: as given, else by environment, else where one lies; None for none."""
+    if given is not None:
+        return given
+    if named := os.environ.get(CONFIG_VARIABLE):
+        return Path(named)
+    places = (Path("config.toml"), platformdirs.user_config_path("strandline") / "config.toml")
+    return next((place for place in places if place.is_file()), None)
+
+
+def settings_of(context: typer.Context) -> Settings:
+    """Return the settings in force; read when first asked for, so that --help never fails.
+
+    Raises
+    ------
+    BadSettings
+        The configuration is not valid.
+    """
+    root = context.find_root()
+    if not isinstance(root.obj, Settings):
+        root.obj = load(choose_config(root.obj))
+    return root.obj
+
+
+def open_database(context: typer.Context) -> Connection:
+    """Return a connection to the database of the settings; to be closed by ``with``.
+
+    Raises
+    ------
+    DatabaseUnavailable
+        It does not answer.
+    WrongDatabaseVersion
+        Its schema is of another version.
+    """
+    connection = connect(settings_of(context).postgres.url, name=f"cli {context.info_name}")
+    try:
+        check_version(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def print_json(value: object) -> None:
+    """Print one JSON document; times in ISO 8601."""
+    typer.echo(json.dumps(value, default=_plain, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
+    """Print a table, for a terminal with lines and colours, else with tabs between; ``empty`` if it is."""
+    shown = [[_text(value) for value in row] for row in rows]
+    if not sys.stdout.isatty():
+        typer.echo("\t".join(columns))
+        for row in shown:
+            typer.echo("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
+        return
+    if not shown:
+        typer.echo(empty)
+        return
+    table = Table(*columns, header_style="bold")
+    for row in shown:
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)
+
+
+def when(time: datetime | None) -> str:
+    """Return a time for people: UTC, in seconds."""
+    return "" if time is None else time.strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def clean(text: str) -> str:
+    """Return text from outside without what could steer a terminal."""
+    return "".join(each if each.isprintable() or each in "\n\t" else "\N{REPLACEMENT CHARACTER}" for each in text)
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return when(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    return clean(str(value))
+
+
+def _plain(value: Any) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    if isinstance(value, Mapping):
+        return dict(value)
+    return str(value)

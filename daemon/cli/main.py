@@ -1,0 +1,93 @@
+"""``strandline``: the root of the command line. A new group of commands is one file here and one line below."""
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import psycopg
+import typer
+
+from daemon.cli import alerts, queue, reference, run
+from sinks.errors import DatabaseUnavailable, StrandlineError
+
+__all__ = ["app", "main"]
+
+_HELP = """Watches machine-learning models in production.
+
+Reads inference events from Kafka, keeps what it finds in PostgreSQL, tells on-call what changed, and puts the
+samples most worth a label into a queue.
+
+A first round:
+
+    strandline demo                      see it all, on this machine, in a minute
+
+    strandline db upgrade                make the tables in your own database
+
+    strandline check                     is the configuration right, do Kafka and PostgreSQL answer?
+
+    strandline run                       watch
+
+    strandline alerts list               what changed
+
+    strandline queue next                the next sample to label
+
+Configuration: --config, else $STRANDLINE_CONFIG, else ./config.toml, else strandline/config.toml in the user's
+configuration directory, else the defaults.
+"""
+_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="strandline",
+    help=_HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    # A fault of ours is shown as Python shows it; what a person can mend is caught in main().
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+# In the order in which --help lists them.
+app.command()(run.run)
+app.command()(run.check)
+app.command()(run.status)
+app.add_typer(alerts.app, name="alerts")
+app.add_typer(queue.app, name="queue")
+app.add_typer(reference.app, name="reference")
+app.add_typer(run.database, name="db")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"strandline {version('strandline')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    context: typer.Context,
+    config: Annotated[Path | None, typer.Option("--config", "-c", metavar="PATH", help="The configuration.")] = None,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    # Until the settings are read, the context holds where to read them from.
+    context.obj = config
+
+
+def main() -> None:
+    """Run the command line; what a person can mend ends with one message and an exit code of its own."""
+    try:
+        app()
+    except StrandlineError as error:
+        _fail(error)
+    except psycopg.OperationalError as error:
+        _fail(DatabaseUnavailable(str(error).strip()))
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
+
+
+def _fail(error: StrandlineError) -> None:
+    sys.stdout.flush()
+    typer.echo(f"strandline: {error}", err=True)
+    sys.exit(error.exit_code)

@@ -1,0 +1,192 @@
+"""``strandline queue``: work through what is worth a label."""
+
+import getpass
+import json
+import shlex
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from daemon.cli.context import clean, open_database, print_json, print_table, when
+from sinks import queue
+from sinks.errors import BadData
+from sinks.queue import Item, Settled
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, help="Work through the samples most worth a label.")
+
+_REASONS = {
+    "never_seen": "the model predicts something it has never predicted before",
+    "uncertainty": "the model was unsure, compared with its other events",
+    "uniform": "a random sample, to measure how well the model does",
+}
+_PAYLOAD_SHOWN = 4000
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Model = Annotated[str | None, typer.Option("--model", help="Only items of this model.")]
+Token = Annotated[str, typer.Argument(help="The lease's token, as `strandline queue next` shows it.")]
+Who = Annotated[str | None, typer.Option("--as", metavar="NAME", help="Who answers; default: the system's user.")]
+
+
+@app.command("list")
+def list_items(
+    context: typer.Context,
+    model: Model = None,
+    state: Annotated[str | None, typer.Option(help=f"Only items that are {', '.join(queue.STATES)}.")] = None,
+    reason: Annotated[str | None, typer.Option(help=f"Only items picked for: {', '.join(_REASONS)}.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, the newest first.")] = 50,
+    before: Annotated[int | None, typer.Option(help="Only items older than this one, for the next page.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List items, the newest first."""
+    if state is not None and state not in queue.STATES:
+        raise BadData(f"--state {state}: expected one of {', '.join(queue.STATES)}")
+    with open_database(context) as connection:
+        items = queue.list_items(connection, model=model, state=state, reason=reason, limit=limit, before=before)
+        labels = queue.labels_of(connection, [item.id for item in items])
+    if as_json:
+        print_json([{**_public(item), "label": labels.get(item.id)} for item in items])
+        return
+    print_table(
+        ("item", "model", "event", "reason", "predicted", "confidence", "probability", "state", "label", "by", "day"),
+        (
+            (
+                item.id, item.model, item.event_id, item.reason, item.prediction, item.confidence, item.propensity,
+                item.state, labels.get(item.id), item.leased_by, item.day,
+            )
+            for item in items
+        ),
+        empty="Nothing in the queue fits.",
+    )  # fmt: skip
+
+
+@app.command("next")
+def next_item(
+    context: typer.Context,
+    model: Model = None,
+    who: Who = None,
+    lease: Annotated[int, typer.Option(min=1, help="Seconds for which nobody else gets it.")] = 900,
+    as_json: AsJson = False,
+) -> None:
+    """Take the next item: what the model thought, why it was picked, and how to answer."""
+    with open_database(context) as connection:
+        items = queue.claim(connection, n=1, who=_who(who), lease_seconds=lease, model=model)
+    if as_json:
+        print_json(_public(items[0]) if items else None)
+    elif items:
+        typer.echo(_shown(items[0], who))
+    else:
+        typer.echo("Nothing waits for a label. What is leased to others comes back if they do not answer.")
+
+
+@app.command()
+def label(
+    context: typer.Context,
+    token: Token,
+    value: Annotated[str, typer.Argument(help="The right answer.")],
+    who: Who = None,
+    note: Annotated[str | None, typer.Option(help="Something worth remembering about this item.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer an item. Doing it twice does no harm."""
+    with open_database(context) as connection:
+        settled = queue.label(connection, token, value=value, who=_who(who), note=note)
+    _report(settled, as_json=as_json)
+
+
+@app.command()
+def skip(context: typer.Context, token: Token, who: Who = None, as_json: AsJson = False) -> None:
+    """Pass over an item that cannot be answered; it is not served again."""
+    with open_database(context) as connection:
+        settled = queue.skip(connection, token, who=_who(who))
+    _report(settled, as_json=as_json)
+
+
+@app.command()
+def stats(context: typer.Context, model: Model = None, as_json: AsJson = False) -> None:
+    """Show how full the queue is, by model, reason and state."""
+    with open_database(context) as connection:
+        rows = queue.stats(connection, model=model)
+    if as_json:
+        print_json([asdict(row) for row in rows])
+        return
+    print_table(
+        ("model", "reason", "state", "items", "oldest", "settled in the last day"),
+        ((row.model, row.reason, row.state, row.count, row.oldest, row.settled_last_day) for row in rows),
+        empty="The queue is empty: nothing has been picked yet.",
+    )
+
+
+def _who(given: str | None) -> str:
+    if given is not None:
+        if not given.strip() or "\0" in given:
+            raise BadData("--as: expected a name")
+        return given
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # In containers the user id may have no name.
+        return "unknown"
+
+
+def _public(item: Item) -> dict[str, Any]:
+    found = asdict(item)
+    event = found.pop("event")
+    found["event"] = None if event is None else _event(event)
+    return found
+
+
+def _event(event: bytes) -> object:
+    try:
+        return json.loads(event)
+    except (ValueError, RecursionError):
+        return event.decode(errors="replace")
+
+
+def _shown(item: Item, who: str | None) -> str:
+    """Return an item as a page of text. All of it comes from outside, so nothing in it may steer the terminal."""
+    thought = item.prediction if item.prediction is not None else "(no prediction)"
+    sure = "" if item.confidence is None else f", with a confidence of {item.confidence:.2f}"
+    drawn = "picked for certain" if item.propensity is None else f"drawn with a probability of {item.propensity:.4g}"
+    version = f" version {item.version}" if item.version else ""
+    lines = [
+        f"item {item.id} · {item.model}{version} · event {item.event_id} of {item.day}",
+        "",
+        f"  the model says   {thought}{sure}",
+        f"  why this one     {_REASONS.get(item.reason, item.reason)} ({drawn})",
+        f"  yours until      {when(item.lease_until)}",
+        "",
+        _payload(item),
+    ]
+    given = "" if who is None else f" --as {shlex.quote(who)}"
+    answer = shlex.quote(item.prediction) if item.prediction else "VALUE"
+    commands = [
+        f"  strandline queue label {item.token} {answer}{given}",
+        f"  strandline queue skip {item.token}{given}",
+    ]
+    if item.prediction:
+        commands[0] += "    # the model is right; else put the right answer there"
+    return clean("\n".join([*lines, "", "To answer, or to pass over it:", "", *commands]))
+
+
+def _payload(item: Item) -> str:
+    if item.event is None:
+        return "  (the event itself was not kept)"
+    event = _event(item.event)
+    text = event if isinstance(event, str) else json.dumps(event, indent=2, ensure_ascii=False)
+    if len(text) > _PAYLOAD_SHOWN:
+        text = f"{text[:_PAYLOAD_SHOWN]}\n… (the rest with --json)"
+    if item.truncated:
+        text += "\n(what was too large to keep is missing)"
+    return "\n".join(f"  {line}" for line in text.splitlines())
+
+
+def _report(settled: Settled, *, as_json: bool) -> None:
+    if as_json:
+        print_json(asdict(settled))
+    elif settled.value is None:
+        typer.echo(f"item {settled.item_id}: skipped")
+    else:
+        typer.echo(clean(f"item {settled.item_id}: {settled.value}, by {settled.who}"))

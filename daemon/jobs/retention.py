@@ -1,0 +1,40 @@
+"""Retention: deletes what is older than it needs to be, a few rows at a time."""
+
+from daemon.settings import RetentionSettings
+from sinks.database import Connection
+from sinks.statements import statement
+
+__all__ = ["RetentionJob"]
+
+_BATCH = 1000
+_BATCHES = 100
+"""Batches of one table in one run: a large backlog is worked off over several."""
+
+
+class RetentionJob:
+    """Deletes rows by age; each batch is a transaction of its own, and locked rows are left for the next run."""
+
+    def __init__(self, settings: RetentionSettings) -> None:
+        # Items of the queue first: they keep their candidates.
+        self._days = {
+            "queue": settings.queue_days,
+            "payloads": settings.payloads_days,
+            "candidates": settings.candidates_days,
+            "windows": settings.windows_days,
+            "dead_letters": settings.dead_letters_days,
+            "outbox": settings.outbox_days,
+        }
+
+    def run_once(self, connection: Connection) -> int:
+        """Delete what is due; return the number of rows, without those that went along."""
+        return sum(_delete(connection, name, days) for name, days in self._days.items())
+
+
+def _delete(connection: Connection, name: str, days: int) -> int:
+    deleted = 0
+    for _ in range(_BATCHES):
+        count = connection.execute(statement("retention", name), {"days": days, "limit": _BATCH}).rowcount
+        deleted += count
+        if count < _BATCH:
+            break
+    return deleted

@@ -1,0 +1,74 @@
+-- name: windows
+DELETE FROM closed_window
+WHERE (cohort_id, "window") IN (
+    SELECT cohort_id, "window"
+    FROM closed_window
+    WHERE created_at < now() - make_interval(days => %(days)s)
+    ORDER BY created_at
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+)
+
+-- name: candidates
+-- What waits for a decision or for a person stays; payloads go with their candidate.
+DELETE FROM candidate
+WHERE id IN (
+    SELECT id
+    FROM candidate
+    WHERE created_at < now() - make_interval(days => %(days)s)
+        AND decision IS NOT NULL
+        AND NOT EXISTS (
+            SELECT FROM queue_item WHERE candidate_id = candidate.id AND state IN ('pending', 'leased')
+        )
+    ORDER BY created_at
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+)
+
+-- name: payloads
+DELETE FROM payload
+WHERE candidate_id IN (
+    SELECT candidate_id
+    FROM payload
+    WHERE created_at < now() - make_interval(days => %(days)s)
+    ORDER BY created_at
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+)
+
+-- name: dead_letters
+DELETE FROM dead_letter
+WHERE (topic, partition, first_offset, reason) IN (
+    SELECT topic, partition, first_offset, reason
+    FROM dead_letter
+    WHERE created_at < now() - make_interval(days => %(days)s)
+    ORDER BY created_at
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+)
+
+-- name: outbox
+DELETE FROM outbox
+WHERE id IN (
+    SELECT id
+    FROM outbox
+    WHERE created_at < now() - make_interval(days => %(days)s) AND delivered_at IS NOT NULL
+    ORDER BY created_at
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+)
+
+-- name: queue
+WITH old AS (
+    SELECT id
+    FROM queue_item
+    WHERE settled_at < now() - make_interval(days => %(days)s) AND state IN ('labelled', 'skipped', 'expired')
+    ORDER BY settled_at
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+), labels AS (
+    DELETE FROM label USING old WHERE label.item_id = old.id
+), audit AS (
+    DELETE FROM queue_audit USING old WHERE queue_audit.item_id = old.id
+)
+DELETE FROM queue_item USING old WHERE queue_item.id = old.id

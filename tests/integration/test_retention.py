@@ -1,0 +1,106 @@
+from collections.abc import Iterator
+
+import pytest
+
+from daemon.jobs import retention
+from daemon.jobs.retention import RetentionJob
+from daemon.settings import RetentionSettings
+from sinks import queue
+from sinks.database import Connection, connect
+from tests.rows import add_candidates, add_items, add_model, close_windows
+
+SETTINGS = RetentionSettings(
+    windows_days=9, candidates_days=3, payloads_days=2, dead_letters_days=4, outbox_days=5, queue_days=6
+)
+
+
+@pytest.fixture
+def connection(database: str) -> Iterator[Connection]:
+    with connect(database, name="test") as opened:
+        yield opened
+
+
+def age(connection: Connection, table: str, days: float, where: str = "true", column: str = "created_at") -> None:
+    connection.execute(f"UPDATE {table} SET {column} = now() - interval '{days} days' WHERE {where}".encode())
+
+
+def ids(connection: Connection, table: str, column: str = "id") -> list[int]:
+    return [row[0] for row in connection.execute(f"SELECT {column} FROM {table} ORDER BY 1".encode())]
+
+
+def test_what_is_open_outlives_its_age(connection: Connection) -> None:
+    add_candidates(connection, 6)
+    connection.execute("UPDATE candidate SET decision = 'passed' WHERE id <> 1")
+    connection.execute("INSERT INTO payload (candidate_id, event, truncated) SELECT id, 'body', false FROM candidate")
+    # 1 undecided, 2 pending, 3 leased, 4 labelled, 5 passed, 6 too young.
+    add_items(connection, 3, candidate_id=[2, 3, 4])
+    connection.execute("UPDATE queue_item SET state = 'leased' WHERE candidate_id = 3")
+    connection.execute("UPDATE queue_item SET state = 'labelled', settled_at = now() WHERE candidate_id = 4")
+    age(connection, "candidate", 3.1, "id <> 6")
+    assert RetentionJob(SETTINGS).run_once(connection) == 2
+    assert ids(connection, "candidate") == [1, 2, 3, 6]
+    assert ids(connection, "payload", "candidate_id") == [1, 2, 3, 6]
+    assert ids(connection, "queue_item", "candidate_id") == [2, 3, 4]
+
+
+def test_payloads_go_by_their_own_age(connection: Connection) -> None:
+    add_candidates(connection, 2)
+    connection.execute("INSERT INTO payload (candidate_id, event, truncated) SELECT id, 'body', false FROM candidate")
+    age(connection, "payload", 2.1, "candidate_id = 1")
+    RetentionJob(SETTINGS).run_once(connection)
+    assert ids(connection, "payload", "candidate_id") == [2]
+    assert ids(connection, "candidate") == [1, 2]
+
+
+def test_settled_items_go_with_labels_and_audit(connection: Connection) -> None:
+    add_items(connection, 3)
+    for _ in range(2):
+        (item,) = queue.claim(connection, n=1, who="ada", lease_seconds=60)
+        assert item.token is not None
+        queue.label(connection, item.token, value="8", who="ada")
+    first = ids(connection, "label", "item_id")[0]
+    age(connection, "queue_item", 6.1, f"id = {first}", "settled_at")
+    age(connection, "queue_item", 100)
+    RetentionJob(SETTINGS).run_once(connection)
+    kept = ids(connection, "queue_item")
+    assert first not in kept
+    assert len(kept) == 2
+    assert len(ids(connection, "label")) == 1
+    assert first not in ids(connection, "queue_audit", "item_id")
+
+
+def test_only_what_was_delivered_leaves_the_outbox(connection: Connection) -> None:
+    for key, delivered in (("a", "2024-10-04"), ("b", None), ("c", "2024-10-04")):
+        connection.execute(
+            "INSERT INTO outbox (key, route, model, body, delivered_at) VALUES (%s, 'log', '', '{}', %s)",
+            [key, delivered],
+        )
+    age(connection, "outbox", 5.1, "key <> 'c'")
+    RetentionJob(SETTINGS).run_once(connection)
+    assert ids(connection, "outbox") == [2, 3]
+
+
+def test_windows_and_dead_letters(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "_BATCH", 3)
+    close_windows(connection, add_model(connection), range(10), events=1, weight=0.1)
+    age(connection, "closed_window", 9.1, '"window" < 8')
+    for first in range(5):
+        connection.execute(
+            "INSERT INTO dead_letter (topic, partition, first_offset, reason, last_offset, count, detail, size)"
+            " VALUES ('predictions', 0, %s, 'json', 0, 1, '', 1)",
+            [first],
+        )
+    age(connection, "dead_letter", 4.1, "first_offset < 4")
+    assert RetentionJob(SETTINGS).run_once(connection) == 12
+    assert ids(connection, "closed_window", '"window"') == [8, 9]
+    assert ids(connection, "dead_letter", "first_offset") == [4]
+
+
+def test_rows_in_use_are_left_for_the_next_run(database: str, connection: Connection) -> None:
+    add_candidates(connection, 2)
+    connection.execute("UPDATE candidate SET decision = 'passed'")
+    age(connection, "candidate", 4)
+    with connect(database, name="other") as other, other.transaction():
+        other.execute("SELECT FROM candidate WHERE id = 1 FOR UPDATE")
+        assert RetentionJob(SETTINGS).run_once(connection) == 1
+    assert RetentionJob(SETTINGS).run_once(connection) == 1
