@@ -60,32 +60,34 @@ class Positions:
         """Forget all: they have to be claimed again."""
         self._held.clear()
 
-    def unclaimed(self) -> bool:
-        """Say whether some partition is assigned to us but not claimed, and could be by now."""
-        return bool(self._source.assigned() - self._held.keys())
-
     def claim(self) -> None:
         """Claim what is assigned, and read on from the stored offsets."""
         self.clear()
-        assigned = sorted(self._source.assigned())
-        self._source.pause(assigned)
-        if not assigned:
+        self._source.pause(self._source.assigned())
+        self.claim_more()
+
+    def claim_more(self) -> None:
+        """Claim what is assigned but was not to be had: held by another process, or stopped."""
+        wanted = sorted(self._source.assigned() - self._held.keys())
+        if not wanted:
             return
-        claims = self._ledger.claim(assigned, leased=self._leased)
+        claims = self._ledger.claim(wanted, leased=self._leased)
         now = time.monotonic()
-        for partition, claim in claims.items():
+        for partition in wanted:
+            if partition not in claims:
+                # Without a position the client would refuse to poll at all.
+                self._source.seek(partition, 0)
+                self._source.pause([partition])
+                continue
+            claim = claims[partition]
             start = claim.next_offset
             first = self._first_offset(partition) if start is None else start
             position = Position(claim.epoch, start, first, claim.high_us, now, claim.high_us)
             self._held[partition] = position
             self._consider_deaths(partition, claim, position)
             self._source.seek(partition, position.next)
-        for partition in assigned:
-            if partition not in claims:
-                # Somebody else's, or stopped. Without a position the client would refuse to poll at all.
-                self._source.seek(partition, 0)
-                self._source.pause([partition])
-        log.info("ingest.claimed", partitions=len(claims), assigned=len(assigned))
+        if claims:
+            log.info("ingest.claimed", partitions=len(claims), wanted=len(wanted))
 
     def repair(self, partition: Partition, offset: int) -> None:
         """Deal with a position that Kafka does not have: records were deleted, or the topic was made anew."""

@@ -30,6 +30,7 @@ _FENCED_SECONDS = 2.0
 _RETRY_SECONDS = 1.0
 _NEW_PARTITIONS_SECONDS = 30.0
 _HEARTBEAT_SECONDS = 5.0
+_STANDBY_SECONDS = 2.0
 
 
 class Worker:
@@ -54,7 +55,7 @@ class Worker:
         self._directory = CohortDirectory(settings, self._controls, lambda: self._ledger.connection)
         self._accumulation = Accumulation(settings, self._controls, self._directory.of, self._directory.by_id)
         self._positions = Positions(settings, source, self._ledger)
-        self._last_commit = self._last_discovery = time.monotonic()
+        self._last_commit = self._last_discovery = self._last_claim = time.monotonic()
         self.committed_events = 0
 
     def run(self) -> None:
@@ -87,9 +88,9 @@ class Worker:
             self._commit()
         if now - self._last_discovery > _NEW_PARTITIONS_SECONDS:
             self._discover()
-            if self._positions.unclaimed():
-                self._commit()
-                self._claim()
+        if now - self._last_claim > _STANDBY_SECONDS:
+            self._last_claim = now
+            self._positions.claim_more()
 
     def _take(self, poll: Poll) -> None:
         for partition, records in poll.records.items():
@@ -111,7 +112,7 @@ class Worker:
         waited = now - self._last_commit
         if self._positions.any_moved():
             return waited >= ingest.commit_seconds
-        return waited >= _HEARTBEAT_SECONDS
+        return waited >= min(_HEARTBEAT_SECONDS, ingest.lease_seconds / 3)
 
     def _commit(self) -> None:
         """Write what is in hand; between events also a sign of life, and the watermarks of idle partitions."""
@@ -158,7 +159,7 @@ class Worker:
         self._accumulation.clear()
         self._discover()
         self._positions.claim()
-        self._last_commit = time.monotonic()
+        self._last_commit = self._last_claim = time.monotonic()
 
     def _after_fence(self) -> None:
         """Let the group settle, then claim what is still ours: a zombie must not steal partitions back."""

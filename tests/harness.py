@@ -22,11 +22,11 @@ START_SECONDS = 1_760_000_000 - 1_760_000_000 % 300
 """The beginning of a window of five minutes."""
 
 
-def settings_for(kafka: ApacheKafka, database: str, topic: str, **sections: dict[str, Any]) -> Settings:
+def settings_for(broker: ApacheKafka, database: str, topic: str, /, **sections: dict[str, Any]) -> Settings:
     """Return settings for one topic; ``sections`` are laid over what is set here."""
     defaults: dict[str, dict[str, Any]] = {
         "kafka": {
-            "bootstrap_servers": [kafka.bootstrap],
+            "bootstrap_servers": [broker.bootstrap],
             "topics": [topic],
             "group": topic,
             "session_timeout_seconds": 6,
@@ -58,7 +58,7 @@ def working(settings: Settings, owner: str = "test") -> Iterator[Worker]:
         except BaseException as fault:  # noqa: BLE001 - told where the test looks
             faults.append(fault)
 
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=run, name="worker-under-test")
     thread.start()
     try:
         yield worker

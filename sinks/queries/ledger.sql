@@ -50,8 +50,9 @@ SET next_offset = moved.next_offset,
     event_high_us = moved.high,
     lease_until = now() + make_interval(secs => %(lease_seconds)s),
     claims = CASE WHEN %(careful)s THEN p.claims ELSE 0 END,
-    suspect_offset = NULL,
-    suspect_deaths = 0,
+    -- A suspicion ends when the event was passed, not with a sign of life.
+    suspect_offset = CASE WHEN moved.next_offset > p.suspect_offset THEN NULL ELSE p.suspect_offset END,
+    suspect_deaths = CASE WHEN moved.next_offset > p.suspect_offset THEN 0 ELSE p.suspect_deaths END,
     updated_at = now()
 FROM unnest(%(topics)s::text[], %(partitions)s::integer[], %(next)s::bigint[], %(high)s::bigint[])
     AS moved (topic, partition, next_offset, high)
