@@ -127,6 +127,7 @@ class RetentionSettings(_Section):
     dead_letters_days: Count = 30
     outbox_days: Count = 14
     queue_days: Count = 365
+    alerts_days: Count = 365
 
 
 class ModelSettings(_Section):

@@ -51,7 +51,7 @@ class Worker:
             dead_letters_kept=ingest.dead_letters_kept,
             dead_letter_bytes=ingest.dead_letter_bytes,
         )
-        self._controls = Controls()
+        self._controls = Controls(("layout", "selection"))
         self._directory = CohortDirectory(settings, self._controls, lambda: self._ledger.connection)
         self._accumulation = Accumulation(settings, self._controls, self._directory.of, self._directory.by_id)
         self._positions = Positions(settings, source, self._ledger)

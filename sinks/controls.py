@@ -31,15 +31,19 @@ class ControlRecord:
 
 @dataclass(slots=True)
 class Controls:
-    """The log as read so far. ``last_id`` is complete: ids are given out under the exclusive lock."""
+    """The log as read so far, or its records of some ``kinds`` only.
 
+    ``last_id`` is complete: ids are given out under the exclusive lock.
+    """
+
+    kinds: tuple[str, ...] = ("layout", "reference", "selection")
     last_id: int = 0
     _records: dict[tuple[str, int | str], list[ControlRecord]] = field(default_factory=dict)
     _bodies: dict[int, bytes] = field(default_factory=dict)
 
     def refresh(self, connection: Connection) -> list[ControlRecord]:
         """Read what was published since; return it."""
-        rows = connection.execute(statement("controls", "since"), [self.last_id]).fetchall()
+        rows = connection.execute(statement("controls", "since"), [self.last_id, list(self.kinds)]).fetchall()
         records = [ControlRecord(*row) for row in rows]
         for record in records:
             self.add(record)

@@ -60,6 +60,7 @@ class Ledger:
         self._lease_seconds = lease_seconds
         self._dead_letters_kept = dead_letters_kept
         self._dead_letter_bytes = dead_letter_bytes
+        self._epochs: dict[Partition, int] = {}
 
     def add_partitions(self, partitions: Collection[Partition], topics: Sequence[str]) -> None:
         """Make sure every partition has a row before anybody reads the watermarks."""
@@ -80,12 +81,15 @@ class Ledger:
                 statement("ledger", "claim"),
                 {
                     **_names(partitions),
+                    "ours": [self._epochs.get(partition) for partition in partitions],
                     "owner": self.owner,
                     "leased": leased,
                     "lease_seconds": self._lease_seconds,
                 },
             ).fetchall()
-        return {(row[0], row[1]): Claim(*row[2:]) for row in rows}
+        claims = {(row[0], row[1]): Claim(*row[2:]) for row in rows}
+        self._epochs.update({partition: claim.epoch for partition, claim in claims.items()})
+        return claims
 
     def commit(
         self,

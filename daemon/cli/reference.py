@@ -116,8 +116,7 @@ def _show(title: str, reference: Reference, *, as_json: bool) -> None:
 
 
 def _all(connection: Connection) -> list[tuple[ControlRecord, str, str, Reference]]:
-    controls = Controls()
-    records = [record for record in controls.refresh(connection) if record.kind == "reference"]
+    records = Controls(("reference",)).refresh(connection)
     names = {cohort_id: (model, version) for cohort_id, model, version in cohorts.list_all(connection)}
     return [
         (record, *names[record.cohort_id], Reference.from_bytes(uncompress(record.body)))

@@ -24,6 +24,7 @@ __all__ = ["ReduceJob"]
 log = structlog.get_logger()
 
 _WINDOWS_AT_ONCE = 50
+_KINDS = ("layout", "reference")
 _MARGIN = 1
 """Windows between what is free and a new layout, so that workers learn of it before they reach it."""
 
@@ -34,9 +35,18 @@ class ReduceJob:
     def __init__(self, settings: Settings, *, publishing: bool = True) -> None:
         self._settings = settings
         self._publishing = publishing
+        self._controls = Controls(_KINDS)
 
     def run_once(self, connection: Connection) -> int:
         """Close all windows that are due now; return how many."""
+        try:
+            return self._run(connection)
+        except BaseException:
+            # It may have read records of its own that were rolled back.
+            self._controls = Controls(_KINDS)
+            raise
+
+    def _run(self, connection: Connection) -> int:
         high = self._high(connection)
         if high is None:
             return 0
@@ -74,12 +84,11 @@ class ReduceJob:
             if row is None:
                 return 0
             reduced, stored = row
-            controls = Controls()
-            controls.refresh(connection)
+            self._controls.refresh(connection)
             due = connection.execute(
                 statement("windows", "due_windows"), [cohort_id, bound, _WINDOWS_AT_ONCE]
             ).fetchall()
-            cohort = _Cohort(connection, layouts, controls, self._settings, cohort_id, model, version)
+            cohort = _Cohort(connection, layouts, self._controls, self._settings, cohort_id, model, version)
             state = None if stored is None else CohortState.from_bytes(uncompress(stored))
             for (window,) in due:
                 if reduced is not None and window <= reduced:

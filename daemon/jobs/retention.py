@@ -15,7 +15,7 @@ class RetentionJob:
     """Deletes rows by age; each batch is a transaction of its own, and locked rows are left for the next run."""
 
     def __init__(self, settings: RetentionSettings) -> None:
-        # Items of the queue first: they keep their candidates.
+        # In the order in which rows keep others: items their candidates, transitions their alerts.
         self._days = {
             "queue": settings.queue_days,
             "payloads": settings.payloads_days,
@@ -23,6 +23,11 @@ class RetentionJob:
             "windows": settings.windows_days,
             "dead_letters": settings.dead_letters_days,
             "outbox": settings.outbox_days,
+            "transitions": settings.alerts_days,
+            "alerts": settings.alerts_days,
+            "incidents": settings.alerts_days,
+            "novel_values": settings.alerts_days,
+            "rates": settings.candidates_days,
         }
 
     def run_once(self, connection: Connection) -> int:

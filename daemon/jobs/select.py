@@ -28,7 +28,7 @@ class SelectJob:
 
     def __init__(self, settings: Settings, *, publish: bool = True) -> None:
         self._settings = settings
-        self._controls = Controls()
+        self._controls = Controls(("selection",))
         self._pacer = Pacer(settings, self._controls) if publish else None
 
     def run_once(self, connection: Connection) -> int:

@@ -1,7 +1,7 @@
 -- name: since
 SELECT id, kind, cohort_id, model, effective_from, body
 FROM control
-WHERE id > %s
+WHERE id > %s AND kind = ANY(%s)
 ORDER BY id
 
 -- name: lock_shared

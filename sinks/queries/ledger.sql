@@ -18,9 +18,10 @@ ON CONFLICT DO NOTHING
 
 -- name: claim
 WITH wanted AS (
-    SELECT p.topic, p.partition
+    SELECT p.topic, p.partition, w.ours
     FROM partition AS p
-    JOIN unnest(%(topics)s::text[], %(partitions)s::integer[]) AS w (topic, partition) USING (topic, partition)
+    JOIN unnest(%(topics)s::text[], %(partitions)s::integer[], %(ours)s::bigint[]) AS w (topic, partition, ours)
+        USING (topic, partition)
     WHERE p.stopped_reason IS NULL
       AND (NOT %(leased)s OR p.owner IS NULL OR p.owner = %(owner)s OR p.lease_until < now())
     ORDER BY p.topic, p.partition
@@ -31,7 +32,8 @@ SET epoch = p.epoch + 1,
     owner = %(owner)s,
     lease_until = now() + make_interval(secs => %(lease_seconds)s),
     claims = p.claims + 1,
-    suspect_deaths = p.suspect_deaths + CASE WHEN p.suspect_offset IS NULL THEN 0 ELSE 1 END,
+    -- Who claims anew what it has claimed before was cut off or fenced, and did not die of the suspect.
+    suspect_deaths = p.suspect_deaths + CASE WHEN p.suspect_offset IS NULL OR p.epoch = wanted.ours THEN 0 ELSE 1 END,
     updated_at = now()
 FROM wanted
 WHERE p.topic = wanted.topic AND p.partition = wanted.partition
@@ -49,7 +51,12 @@ UPDATE partition AS p
 SET next_offset = moved.next_offset,
     event_high_us = moved.high,
     lease_until = now() + make_interval(secs => %(lease_seconds)s),
-    claims = CASE WHEN %(careful)s THEN p.claims ELSE 0 END,
+    -- Progress of other partitions is none of this one: its worker may die of what comes first in it.
+    claims = CASE
+        WHEN %(careful)s OR (p.next_offset, p.event_high_us) IS NOT DISTINCT FROM (moved.next_offset, moved.high)
+        THEN p.claims
+        ELSE 0
+    END,
     -- A suspicion ends when the event was passed, not with a sign of life.
     suspect_offset = CASE WHEN moved.next_offset > p.suspect_offset THEN NULL ELSE p.suspect_offset END,
     suspect_deaths = CASE WHEN moved.next_offset > p.suspect_offset THEN 0 ELSE p.suspect_deaths END,

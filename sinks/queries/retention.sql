@@ -72,3 +72,70 @@ WITH old AS (
     DELETE FROM queue_audit USING old WHERE queue_audit.item_id = old.id
 )
 DELETE FROM queue_item USING old WHERE queue_item.id = old.id
+
+-- name: transitions
+DELETE FROM alert_transition
+WHERE id IN (
+    SELECT t.id
+    FROM alert_transition AS t
+    LEFT JOIN incident ON incident.id = t.incident_id
+    WHERE t.created_at < now() - make_interval(days => %(days)s)
+        AND (incident.id IS NULL OR incident.state = 'resolved')
+    LIMIT %(limit)s
+    FOR UPDATE OF t SKIP LOCKED
+)
+
+-- name: alerts
+DELETE FROM alert
+WHERE fingerprint IN (
+    SELECT fingerprint
+    FROM alert
+    WHERE updated_at < now() - make_interval(days => %(days)s)
+        AND state = 'resolved'
+        AND NOT EXISTS (SELECT FROM alert_transition AS t WHERE t.fingerprint = alert.fingerprint)
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+)
+
+-- name: incidents
+DELETE FROM incident
+WHERE id IN (
+    SELECT id
+    FROM incident
+    WHERE resolved_at < now() - make_interval(days => %(days)s)
+        AND state = 'resolved'
+        AND NOT EXISTS (SELECT FROM alert WHERE alert.incident_id = incident.id)
+        AND NOT EXISTS (SELECT FROM alert_transition AS t WHERE t.incident_id = incident.id)
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+)
+
+-- name: novel_values
+DELETE FROM novel_value
+WHERE (model, kind, value) IN (
+    SELECT model, kind, value
+    FROM novel_value
+    WHERE created_at < now() - make_interval(days => %(days)s) AND noticed_at IS NOT NULL
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+)
+
+-- name: rates
+-- Selection rates that were superseded so long ago that no event of their windows can still come.
+DELETE FROM control
+WHERE id IN (
+    SELECT old.id
+    FROM control AS old
+    WHERE old.kind = 'selection'
+        AND EXISTS (
+            SELECT
+            FROM control AS newer
+            WHERE newer.kind = 'selection'
+                AND newer.model = old.model
+                AND newer.id > old.id
+                AND newer.effective_from >= old.effective_from
+                AND newer.created_at < now() - make_interval(days => %(days)s)
+        )
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+)

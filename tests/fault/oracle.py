@@ -23,7 +23,7 @@ def events(count: int, windows: int, *, seed: int, changes_at: int) -> Iterator[
     chance = random.Random(seed)
     for number in range(count):
         time = START_SECONDS + number * windows * WINDOW_SECONDS / count
-        if number % 1000 == 777:  # noqa: PLR2004 - a few broken ones among the good
+        if number % 1000 == 777:
             yield number % PARTITIONS, time, BROKEN[number // 1000 % len(BROKEN)]
             continue
         drifted = (time - START_SECONDS) // WINDOW_SECONDS >= changes_at
@@ -35,9 +35,9 @@ def _event(number: int, time: float, chance: random.Random, *, drifted: bool) ->
     sure = chance.betavariate(9, 2) if not (drifted and model == "alpha") else chance.betavariate(4, 4)
     confidence = 0.2 + 0.8 * sure
     predicted = chance.choice(CLASSES)
-    if drifted and model == "beta" and chance.random() < 0.2:  # noqa: PLR2004 - a class takes over
+    if drifted and model == "beta" and chance.random() < 0.2:
         predicted = "h"
-    if drifted and model == "gamma" and chance.random() < 0.02:  # noqa: PLR2004 - one never seen before
+    if drifted and model == "gamma" and chance.random() < 0.02:
         predicted = f"new-{chance.randrange(3)}"
     # Some events come late, some so late that their window is closed in their partition.
     when = time - (chance.random() * 90 if number % 50 == 0 else 0)
@@ -106,7 +106,9 @@ def differences(faulty: str, quiet: str) -> list[str]:
             if mine != theirs:
                 only = [str(row)[:300] for row in mine if row not in set(theirs)][:3]
                 missing = [str(row)[:300] for row in theirs if row not in set(mine)][:3]
-                found.append(f"{name}: {len(mine)} and {len(theirs)} rows; only with faults: {only}, without: {missing}")
+                found.append(
+                    f"{name}: {len(mine)} and {len(theirs)} rows; only with faults: {only}, without: {missing}"
+                )
     return found
 
 
@@ -120,9 +122,9 @@ def copy_control_log(source: str, target: str) -> None:
     with psycopg.connect(source) as read, psycopg.connect(target) as write:
         for table, names in columns.items():
             places = ", ".join(["%s"] * (names.count(",") + 1))
-            rows = read.execute(f"SELECT {names} FROM {table} ORDER BY 1".encode()).fetchall()  # noqa: S608
+            rows = read.execute(f"SELECT {names} FROM {table} ORDER BY 1".encode()).fetchall()
             with write.cursor() as cursor:
                 cursor.executemany(
-                    f"INSERT INTO {table} ({names}) OVERRIDING SYSTEM VALUE VALUES ({places})".encode(),  # noqa: S608
+                    f"INSERT INTO {table} ({names}) OVERRIDING SYSTEM VALUE VALUES ({places})".encode(),
                     rows,
                 )

@@ -124,9 +124,7 @@ def counted_events(url: str) -> int:
 
 
 @pytest.mark.timeout(600)
-def test_killed_workers_lose_nothing_and_double_nothing(
-    kafka: ApacheKafka, postgres: Postgres, tmp_path: Path
-) -> None:
+def test_killed_workers_lose_nothing_and_double_nothing(kafka: ApacheKafka, postgres: Postgres, tmp_path: Path) -> None:
     topic = f"killed-{time.time_ns()}"
     stream = oracle.events(EVENTS, WINDOWS, seed=SEED, changes_at=CHANGES_AT)
     ends = oracle.fill(kafka, topic, stream, WINDOWS)

@@ -6,6 +6,7 @@ from daemon.jobs import retention
 from daemon.jobs.retention import RetentionJob
 from daemon.settings import RetentionSettings
 from sinks import queue
+from sinks.controls import publish
 from sinks.database import Connection, connect
 from tests.rows import add_candidates, add_items, add_model, close_windows
 
@@ -104,3 +105,45 @@ def test_rows_in_use_are_left_for_the_next_run(database: str, connection: Connec
         other.execute("SELECT FROM candidate WHERE id = 1 FOR UPDATE")
         assert RetentionJob(SETTINGS).run_once(connection) == 1
     assert RetentionJob(SETTINGS).run_once(connection) == 1
+
+
+def test_alerts_that_are_over_go_from_the_transition_to_the_incident(connection: Connection) -> None:
+    add_model(connection)
+    connection.execute(
+        "INSERT INTO incident (model, state, severity, title) VALUES ('digits', 'firing', 'ticket', 'a')"
+    )
+    connection.execute(
+        "INSERT INTO incident (model, state, severity, title, resolved_at)"
+        " VALUES ('digits', 'resolved', 'ticket', 'b', now() - interval '9 days')"
+    )
+    for number in (1, 2):
+        state = "firing" if number == 1 else "resolved"
+        connection.execute(
+            "INSERT INTO alert (fingerprint, incident_id, model, labels, state, severity, evidence)"
+            " VALUES (%s, %s, 'digits', '{}', %s, 'ticket', '{}')",
+            [str(number), number, state],
+        )
+        connection.execute(
+            'INSERT INTO alert_transition (fingerprint, incident_id, "window", state, evidence)'
+            " VALUES (%s, %s, 1, %s, '{}')",
+            [str(number), number, state],
+        )
+    age(connection, "alert_transition", 8)
+    age(connection, "alert", 8, column="updated_at")
+    job = RetentionJob(SETTINGS.model_copy(update={"alerts_days": 7}))
+    assert job.run_once(connection) == 3
+    assert ids(connection, "incident") == [1]
+    assert ids(connection, "alert", "incident_id") == [1]
+    assert ids(connection, "alert_transition", "incident_id") == [1]
+
+
+def test_superseded_rates_go_and_those_in_force_stay(connection: Connection) -> None:
+    cohort = add_model(connection)
+    for window in (1, 2, 3):
+        publish(connection, kind="selection", model="digits", cohort_id=None, effective_from=window, body=b"{}")
+    publish(connection, kind="layout", model="digits", cohort_id=cohort, effective_from=1, body=b"{}")
+    publish(connection, kind="layout", model="digits", cohort_id=cohort, effective_from=2, body=b"{}")
+    age(connection, "control", 3.1, "id <> 3")
+    RetentionJob(SETTINGS).run_once(connection)
+    # The second was in force until the third, which is too young for that to be forgotten.
+    assert ids(connection, "control") == [2, 3, 4, 5]
