@@ -33,7 +33,7 @@ lint: .venv/.dev ## check style, types, imports and spelling
 	@$(BIN)/codespell
 
 bench: .venv/.dev ## run every benchmark; each prints a table
-	@for script in benchmarks/[a-z]*.py; do $(BIN)/python "$$script" || exit; done
+	@$(BIN)/python -m benchmarks.throughput
 
 lock: .venv/.dev ## resolve the dependencies anew (UPGRADE=1: to their newest versions)
 	@$(LOCK) --extra demo --group build -o requirements/demo.txt
