@@ -246,7 +246,11 @@ def _title(model: str, transition: Transition) -> str:
     before, after = transition.before, transition.after
     where = f" in {transition.segment}" if transition.segment else ""
     if not (math.isfinite(before) and math.isfinite(after)):
-        return f"{model}: {subject or transition.monitor} changed{where}"
+        verb = "is no longer watched as it was" if transition.to == "resolved" else "changed"
+        return f"{model}: {subject or transition.monitor} {verb}{where}"
+    if transition.to == "resolved":
+        now, reference = _span(after, before, before - after, " where the reference is ").split(" ", 1)
+        return f"{model}: {subject} is back at {now}{where}, {reference}"
     verb = "fell" if after < before else "rose"
     return f"{model}: {subject} {verb} from {_span(before, after, before - after, ' to ')}{where}"
 

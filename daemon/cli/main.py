@@ -8,34 +8,33 @@ from typing import Annotated
 import psycopg
 import typer
 
-from daemon.cli import alerts, queue, reference, run
+from daemon.cli import alerts, demo, queue, reference, run
 from sinks.errors import DatabaseUnavailable, StrandlineError
 
 __all__ = ["app", "main"]
 
 _HELP = """Watches machine-learning models in production.
 
-Reads inference events from Kafka, keeps what it finds in PostgreSQL, tells on-call what changed, and puts the
+Reads inference events from Kafka, keeps what it finds in PostgreSQL, tells on-call what changed, and puts the \
 samples most worth a label into a queue.
 
 A first round:
 
-    strandline demo                      see it all, on this machine, in a minute
+  strandline demo         see it all, on this machine, in a minute
 
-    strandline db upgrade                make the tables in your own database
+  strandline db upgrade   make the tables in your own database
 
-    strandline check                     is the configuration right, do Kafka and PostgreSQL answer?
+  strandline check        are configuration, Kafka and PostgreSQL right?
 
-    strandline run                       watch
+  strandline run          watch
 
-    strandline alerts list               what changed
+  strandline alerts list  what changed
 
-    strandline queue next                the next sample to label
+  strandline queue next   the next sample to label
 
-Configuration: --config, else $STRANDLINE_CONFIG, else ./config.toml, else strandline/config.toml in the user's
+Configuration: --config, else $STRANDLINE_CONFIG, else ./config.toml, else strandline/config.toml in the user's \
 configuration directory, else the defaults.
 """
-_INTERRUPTED = 130
 
 app = typer.Typer(
     name="strandline",
@@ -48,6 +47,7 @@ app = typer.Typer(
 )
 
 # In the order in which --help lists them.
+app.command()(demo.demo)
 app.command()(run.run)
 app.command()(run.check)
 app.command()(run.status)
@@ -83,8 +83,6 @@ def main() -> None:
         _fail(error)
     except psycopg.OperationalError as error:
         _fail(DatabaseUnavailable(str(error).strip()))
-    except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
 
 
 def _fail(error: StrandlineError) -> None:

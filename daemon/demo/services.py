@@ -79,9 +79,7 @@ class EmbeddedPostgres(Service):
 
     def database_url(self, database: str) -> str:
         """Return the libpq URL of a database on this server."""
-        return (
-            f"postgresql://{self.user}@/{quote(database)}?host={quote(str(self._sockets), safe='')}&port=5432"
-        )
+        return f"postgresql://{self.user}@/{quote(database)}?host={quote(str(self._sockets), safe='')}&port=5432"
 
     def create_database(self, name: str, template: str | None = None) -> str:
         """Create a database, as a copy of `template` if given, and return its URL."""
@@ -135,9 +133,7 @@ class EmbeddedPostgres(Service):
             "max_connections": "200",
         }
         options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
-        return self._run(
-            "PostgreSQL", [str(self._binaries / "postgres"), "-D", str(data), "-p", "5432", *options]
-        )
+        return self._run("PostgreSQL", [str(self._binaries / "postgres"), "-D", str(data), "-p", "5432", *options])
 
     def _ready(self) -> bool:
         try:
