@@ -57,7 +57,13 @@ def heading() -> str:
 
 def commands(config: Path) -> list[str]:
     """Return what to type in another terminal, ready to be copied."""
-    start = f"{_program()} --config {shlex.quote(str(config))}"
+    # The shell knows what ~ is, as long as it is not quoted.
+    path = str(config)
+    if config.is_relative_to(Path.home()) and shlex.quote(path) == path:
+        path = f"~/{config.relative_to(Path.home())}"
+    else:
+        path = shlex.quote(path)
+    start = f"{_program()} --config {path}"
     return [f"{start} queue next", f"{start} alerts list"]
 
 
