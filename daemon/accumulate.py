@@ -21,7 +21,7 @@ from detectors.layout import Layout
 from detectors.selection import Pace
 from detectors.summary import Summary, fold
 from sinks.controls import Controls
-from sinks.effects import NOVEL_EVENTS, Candidate, DeadLetter, Effects, PartRow
+from sinks.effects import NEVER_SEEN, NOVEL_EVENTS, Candidate, DeadLetter, Effects, PartRow
 from sinks.errors import Fenced
 from sinks.windows import compress
 
@@ -184,7 +184,7 @@ class Accumulation:
                     int(rows[position]),
                     cohort,
                     window,
-                    reason="never_seen" if position in novel else reason,
+                    reason=reason if drawn[position] else NEVER_SEEN,
                     draw=(float(nominated[position]), float(wanted[position])) if drawn[position] else None,
                     expected_error=float(errors[position]),
                     novel=novel.get(position),

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.events import MAX_NAME, Event, Rejected, decode, parse_time
+from daemon.events import MAX_NAME, MAX_PROBABILITIES, Event, Rejected, decode, parse_time
 from daemon.settings import MICROSECONDS, ModelSettings, Settings
 from detectors.columns import DEFECTS, DRAWS, Categories, Columns, fixed_point
 from sinks.effects import DeadLetter
@@ -24,10 +24,11 @@ NEVER = -(2**62)
 """The greatest event time of a partition that has seen none."""
 _DAY_US = 86_400 * MICROSECONDS
 _DEFECT = {name: np.uint32(1 << bit) for bit, name in enumerate(DEFECTS)}
-_CLAMPED, _NO_ZONE, _NOT_FINITE = (
-    int(_DEFECT[name]) for name in ("clamped", "time_without_zone", "number_not_finite")
-)
+_CLAMPED, _NO_ZONE, _NOT_FINITE = (int(_DEFECT[name]) for name in ("clamped", "time_without_zone", "number_not_finite"))
 _BAD_CONFIDENCE = int(_DEFECT["confidence_invalid"])
+_BAD_PROBABILITIES = int(_DEFECT["probabilities_invalid"])
+_LAST_TIME_MS = 2**53
+_EXACT = 2.0**53
 _SUM_TOLERANCE = 1e-3
 
 
@@ -147,6 +148,8 @@ class Buffer:
             try:
                 if len(value) > limits.max_event_bytes:
                     raise Rejected("too_large", f"{len(value)} bytes, the limit is {limits.max_event_bytes}")
+                if record.timestamp < 0:
+                    raise Rejected("no_kafka_time", f"the record's timestamp is {record.timestamp}")
                 event, not_finite = decode(value)
                 cohort = self.cohort_of(event.model, event.version)  # type: ignore[arg-type] # decode made it text
                 if cohort is None:
@@ -158,12 +161,13 @@ class Buffer:
                 self.dead_letters.append(letter)
                 continue
             defects = (_NOT_FINITE if not_finite else 0) | (_NO_ZONE if no_zone else 0)
-            kafka_time = record.timestamp * 1000
+            kafka_time = min(record.timestamp, _LAST_TIME_MS) * 1000
             if time > kafka_time + ahead:
                 time = kafka_time
                 defects |= _CLAMPED
             too_old = time < kafka_time - behind
-            self._highs.append(high_us)
+            # The window that is open when the first event of a partition is too old is that of Kafka's time.
+            self._highs.append(kafka_time if too_old and high_us == NEVER else high_us)
             if time > high_us and not too_old and not defects & _CLAMPED:
                 high_us = time
             self._source_of.append(source)
@@ -185,6 +189,8 @@ class Buffer:
             confidence, defects = np.nan, defects | _BAD_CONFIDENCE
         self._confidence.append(confidence)
         probabilities = event.probabilities
+        if probabilities is not None and not _countable(probabilities, model.classes):
+            probabilities, defects = None, defects | _BAD_PROBABILITIES
         if probabilities:
             self._probabilities.extend(probabilities.values() if isinstance(probabilities, dict) else probabilities)
         self._lengths.append(len(probabilities) if probabilities else 0)
@@ -199,7 +205,8 @@ class Buffer:
 
     def batch(self) -> Batch:
         """Return what waits, as columns."""
-        confidence = np.array(self._confidence, dtype=np.float64)
+        # Adding 0 turns -0 into 0: they compare equal, but their bytes differ.
+        confidence = np.array(self._confidence, dtype=np.float64) + 0.0
         defects = np.array(self._defects, dtype=np.uint32)
         lengths = np.array(self._lengths, dtype=np.int64)
         top, second, valid = _top_two(np.frombuffer(self._probabilities, dtype=np.float64), lengths)
@@ -250,9 +257,19 @@ def _class_of(event: Event, model: ModelSettings) -> str | None:
         return prediction
     if isinstance(prediction, bool):
         return "true" if prediction else "false"
-    if prediction == int(prediction):
+    if isinstance(prediction, int):
+        return str(prediction)
+    # From 2⁵³ on a double is no longer one integer: two classes could be told apart no more.
+    if prediction.is_integer() and abs(prediction) < _EXACT:
         return str(int(prediction))
     raise Rejected("prediction_not_a_class", f"expected text, an integer or a boolean, found {prediction!r}")
+
+
+def _countable(probabilities: dict[str, float] | list[float], classes: tuple[str, ...]) -> bool:
+    """Say whether there are as many probabilities as there can be: an array has one for each configured class."""
+    if classes and isinstance(probabilities, list):
+        return len(probabilities) == len(classes)
+    return 0 < len(probabilities) <= max(MAX_PROBABILITIES, len(classes))
 
 
 def _tag_text(tag: str) -> str:

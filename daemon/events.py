@@ -6,21 +6,48 @@ becomes of every kind of bad input.
 
 import json
 import math
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import numpy as np
 
-__all__ = ["MAX_ID", "MAX_NAME", "Event", "Rejected", "decode", "json_schema", "parse_time", "without_payload"]
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_ID",
+    "MAX_NAME",
+    "MAX_PROBABILITIES",
+    "Event",
+    "Rejected",
+    "decode",
+    "json_schema",
+    "parse_time",
+    "without_payload",
+]
 
 MAX_ID = 256
 """Longest event id, in characters."""
 MAX_NAME = 256
 """Longest model, version, class, and tag value, in characters."""
-_MILLISECONDS_FROM = 1e11
-_LAST_TIME_US = 253_402_300_799_000_000
-_MICROSECONDS = 1_000_000
+MAX_DEPTH = 128
+"""Deepest nesting of objects and arrays. A limit of our own: the parsers' depends on who calls them."""
+MAX_PROBABILITIES = 10_000
+"""Most probabilities of one event; a model with more classes has to name them in its settings."""
+_MILLISECONDS_FROM = 100_000_000_000
+_END_US = 253_402_300_800_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_NULL = msgspec.Raw(b"null")
 _NUL = "\x00"
+_BOM = b"\xef\xbb\xbf"
+_INTEGERS = range(-(2**63), 2**64)
+_SAFE_DIGITS = 300
+_NOT_A_PROBABILITY = -1.0
+# Also matches a text that never ends: without that, every quote in it would start a new search to the end.
+_TEXTS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_BRACKETS = b"[]{}"
+_NO_BRACKETS = bytes(set(range(256)) - set(_BRACKETS))
 _DETAIL_CHARACTERS = 500
 
 
@@ -39,15 +66,15 @@ class Event(msgspec.Struct, gc=False):
     time: datetime | float | int
     model: str
     prediction: str | float | int | bool
-    version: str | int = ""
+    version: str | int | None = ""
     probabilities: dict[str, float] | list[float] | None = None
     confidence: float | None = None
     uncertainty: float | None = None
-    members: msgspec.Raw = msgspec.Raw(b"null")
-    features: msgspec.Raw = msgspec.Raw(b"null")
-    embedding: msgspec.Raw = msgspec.Raw(b"null")
+    members: msgspec.Raw = _NULL
+    features: msgspec.Raw = _NULL
+    embedding: msgspec.Raw = _NULL
     tags: dict[str, str] | None = None
-    payload: msgspec.Raw = msgspec.Raw(b"null")
+    payload: msgspec.Raw = _NULL
 
 
 class Rejected(Exception):
@@ -68,8 +95,9 @@ def decode(value: bytes) -> tuple[Event, bool]:
     Raises
     ------
     Rejected
-        It is not JSON, or JSON of the wrong shape, or nested too deeply.
+        It is not JSON in UTF-8, or JSON of the wrong shape, or nested too deeply.
     """
+    _check_text(value)
     try:
         return _checked(_DECODER.decode(value)), False
     except msgspec.ValidationError as error:
@@ -78,35 +106,68 @@ def decode(value: bytes) -> tuple[Event, bool]:
         return _decode_loosely(value, error), True
     except msgspec.DecodeError as error:
         return _decode_loosely(value, error), True
-    except UnicodeDecodeError as error:
-        raise Rejected("not_utf8", f"{error.reason} at byte {error.start}") from error
-    except RecursionError as error:
-        raise Rejected("too_deep", "nested too deeply") from error
+
+
+def _check_text(value: bytes) -> None:
+    """Check what the parser does not, where it only passes over: encoding and depth, payload included."""
+    if not value.isascii():
+        if value.startswith(_BOM):
+            raise Rejected("not_json", "begins with a byte order mark: expected UTF-8 without one")
+        try:
+            value.decode()
+        except UnicodeDecodeError as error:
+            raise Rejected("not_utf8", f"{error.reason} at byte {error.start}") from error
+    # By far the fastest way to count a rare byte: find and copy are vectorised, count is not.
+    opened = 2 * len(value) - len(value.replace(b"{", b"")) - len(value.replace(b"[", b""))
+    if opened > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+        raise Rejected("too_deep", f"nested more than {MAX_DEPTH} deep")
+
+
+def _depth(value: bytes) -> int:
+    brackets = np.frombuffer(_TEXTS.sub(b"", value).translate(None, _NO_BRACKETS), dtype=np.uint8)
+    # "[" and "{" have bit 1 set and bit 2 clear: 0x5b and 0x7b; "]" and "}" are 0x5d and 0x7d.
+    steps = np.where(brackets & 2, 1, -1)
+    return int(np.cumsum(steps).max(initial=0))
 
 
 def _decode_loosely(value: bytes, error: Exception) -> Event:
-    """Read NaN, Infinity and numbers beyond double precision as null: many producers write them."""
+    """Read NaN, Infinity and numbers beyond double precision as null: many producers write them.
+
+    Among probabilities they become a number that is none, so that only the probabilities are lost.
+    """
     try:
-        tree = json.loads(value)
-        again = json.dumps(_finite(tree), allow_nan=False).encode()
-        return _checked(_DECODER.decode(again))
-    except msgspec.ValidationError as again_error:
-        raise Rejected(_shape_reason(again_error), str(again_error)) from error
-    except UnicodeDecodeError as encoding_error:
-        raise Rejected("not_utf8", f"{encoding_error.reason} at byte {encoding_error.start}") from error
-    except RecursionError as depth_error:
-        raise Rejected("too_deep", "nested too deeply") from depth_error
-    except ValueError as still_not_json:
-        raise Rejected("not_json", str(error)) from still_not_json
+        tree = json.loads(value.decode(), parse_int=_integer)
+    except ValueError as not_json:
+        wide = b"\x00" in value[:4]
+        detail = "a zero byte at the start: UTF-16 or UTF-32? Expected UTF-8" if wide else str(error)
+        raise Rejected("not_utf8" if wide else "not_json", detail) from not_json
+    finite = _finite(tree, None)
+    if finite == tree:
+        # What else Python's parser lets pass.
+        raise Rejected("not_json", f"{error} (a text with half of a surrogate pair?)") from error
+    if isinstance(tree, dict) and "probabilities" in tree:
+        finite["probabilities"] = _finite(tree["probabilities"], _NOT_A_PROBABILITY)
+    try:
+        return _checked(_DECODER.decode(json.dumps(finite, allow_nan=False)))
+    except msgspec.ValidationError as shape:
+        detail = f"{shape} (NaN, infinities and numbers beyond double precision are read as null)"
+        raise Rejected(_shape_reason(shape), detail) from error
+    except msgspec.DecodeError as not_json:
+        raise Rejected("not_json", str(not_json)) from error
 
 
-def _finite(tree: Any) -> Any:
+def _integer(text: str) -> int | float:
+    """Return an integer; one that no double can hold as infinity."""
+    return int(text) if len(text) <= _SAFE_DIGITS else float(text)
+
+
+def _finite(tree: Any, instead: float | None) -> Any:
     if isinstance(tree, float):
-        return tree if math.isfinite(tree) else None
+        return tree if math.isfinite(tree) else instead
     if isinstance(tree, dict):
-        return {key: _finite(value) for key, value in tree.items()}
+        return {key: _finite(value, instead) for key, value in tree.items()}
     if isinstance(tree, list):
-        return [_finite(value) for value in tree]
+        return [_finite(value, instead) for value in tree]
     return tree
 
 
@@ -117,18 +178,37 @@ def _shape_reason(error: msgspec.ValidationError) -> str:
 def _checked(event: Event) -> Event:
     """Check what types do not say; the texts end up in PostgreSQL, which cannot hold U+0000."""
     if not 0 < len(event.id) <= MAX_ID or _NUL in event.id:
-        raise Rejected("bad_text", f"id: expected 1 to {MAX_ID} characters without U+0000, found {event.id[:50]!r}")
+        raise _bad_text("id", event.id, MAX_ID)
     if not 0 < len(event.model) <= MAX_NAME or _NUL in event.model:
-        raise Rejected("bad_text", f"model: expected 1 to {MAX_NAME} characters without U+0000")
-    if isinstance(event.version, int):
-        event.version = str(event.version)
-    if len(event.version) > MAX_NAME or _NUL in event.version:
-        raise Rejected("bad_text", f"version: expected at most {MAX_NAME} characters without U+0000")
-    if isinstance(event.prediction, str) and (len(event.prediction) > MAX_NAME or _NUL in event.prediction):
-        raise Rejected("bad_text", f"prediction: expected at most {MAX_NAME} characters without U+0000")
-    if bytes(event.features)[:1] not in {b"{", b"n"}:
-        raise Rejected("wrong_shape", "Expected `object | null` - at `$.features`")
+        raise _bad_text("model", event.model, MAX_NAME)
+    version = event.version = "" if event.version is None else str(event.version)
+    if len(version) > MAX_NAME or _NUL in version:
+        raise _bad_text("version", version, MAX_NAME)
+    prediction = event.prediction
+    if isinstance(prediction, str):
+        if not 0 < len(prediction) <= MAX_NAME or _NUL in prediction:
+            raise _bad_text("prediction", prediction, MAX_NAME)
+    elif isinstance(prediction, int) and prediction not in _INTEGERS:
+        try:
+            event.prediction = float(prediction)
+        except OverflowError as error:
+            raise Rejected("wrong_shape", "Number out of range - at `$.prediction`") from error
+    if event.features is not _NULL:
+        _check_raw("features", event.features, b"{", "object")
+    if event.members is not _NULL:
+        _check_raw("members", event.members, b"[", "array")
+    if event.embedding is not _NULL:
+        _check_raw("embedding", event.embedding, b"[", "array")
     return event
+
+
+def _bad_text(field: str, text: str, most: int) -> Rejected:
+    return Rejected("bad_text", f"{field}: expected 1 to {most} characters without U+0000, found {text[:50]!r}")
+
+
+def _check_raw(field: str, raw: msgspec.Raw, first: bytes, kind: str) -> None:
+    if bytes(memoryview(raw)[:1]) not in {first, b"n"}:
+        raise Rejected("wrong_shape", f"Expected `{kind} | null` - at `$.{field}`")
 
 
 def parse_time(time: datetime | float) -> tuple[int, bool]:
@@ -140,15 +220,18 @@ def parse_time(time: datetime | float) -> tuple[int, bool]:
         It lies before 1970 or after 9999.
     """
     without_zone = False
+    microseconds = -1
     if isinstance(time, datetime):
         if time.tzinfo is None:
             time, without_zone = time.replace(tzinfo=UTC), True
-        seconds = time.timestamp()
-    else:
-        seconds = time / 1000 if abs(time) >= _MILLISECONDS_FROM else time
-    if not 0 <= seconds <= _LAST_TIME_US / _MICROSECONDS:
-        raise Rejected("bad_time", f"time: expected a time from 1970 to 9999, found {time!r}")
-    return round(seconds * _MICROSECONDS), without_zone
+        microseconds = (time - _EPOCH) // _MICROSECOND
+    elif 0 <= time < _MILLISECONDS_FROM:
+        microseconds = round(time * 1_000_000)
+    elif 0 <= time < _END_US // 1000:
+        microseconds = round(time * 1000)
+    if not 0 <= microseconds < _END_US:
+        raise Rejected("bad_time", f"time: expected a time from 1970 to 9999, found {time}")
+    return microseconds, without_zone
 
 
 def without_payload(value: bytes) -> bytes:
@@ -165,28 +248,66 @@ def without_payload(value: bytes) -> bytes:
 
 
 def json_schema() -> dict[str, object]:
-    """Return the JSON Schema (draft 2020-12) of the event."""
-    anything = {
+    """Return the JSON Schema (draft 2020-12) of the event: what is right, not all that is accepted."""
+    name: dict[str, object] = {"type": "string", "maxLength": MAX_NAME, "pattern": "^[^\\u0000]*$"}
+    required = {**name, "minLength": 1}
+    share: dict[str, object] = {"type": "number", "minimum": 0, "maximum": 1}
+    probabilities = [
+        {"type": "object", "additionalProperties": share, "minProperties": 1, "maxProperties": MAX_PROBABILITIES},
+        {"type": "array", "items": share, "minItems": 1, "maxItems": MAX_PROBABILITIES},
+    ]
+    properties: dict[str, dict[str, object]] = {
+        "id": {**required, "maxLength": MAX_ID, "description": "Unique for each event; the same if sent again."},
+        "time": {
+            "anyOf": [
+                {"type": "string", "format": "date-time"},
+                {"type": "number", "minimum": 0, "exclusiveMaximum": _END_US // 1000},
+            ],
+            "description": "When it was predicted: RFC 3339, or seconds since 1970, or (from 10¹¹ on) milliseconds.",
+        },
+        "model": {**required, "description": "Name of the model."},
+        "prediction": {
+            "anyOf": [required, {"type": "number"}, {"type": "boolean"}],
+            "description": "The predicted class; the predicted number, if the model is a regressor.",
+        },
+        "version": {
+            "anyOf": [name, {"type": "integer"}, {"type": "null"}],
+            "default": "",
+            "description": "Version of the model.",
+        },
+        "probabilities": {
+            "anyOf": [*probabilities, {"type": "null"}],
+            "description": "By class, or as an array in the order of the configured classes; together 1.",
+        },
+        "confidence": {
+            "anyOf": [share, {"type": "null"}],
+            "description": "How sure the model is; without it, the highest probability.",
+        },
+        "uncertainty": {"type": ["number", "null"], "description": "Standard deviation of the predicted number."},
         "members": {
             "type": ["array", "null"],
-            "items": {"type": ["object", "array"]},
-            "description": "Probabilities of each member of an ensemble, as in `probabilities`.",
+            "items": {"anyOf": probabilities},
+            "description": "Probabilities of each member of an ensemble.",
         },
         "features": {
             "type": ["object", "null"],
             "additionalProperties": {"type": ["number", "string", "boolean", "null"]},
+            "description": "What the model was given.",
         },
         "embedding": {"type": ["array", "null"], "items": {"type": "number"}},
+        "tags": {
+            "type": ["object", "null"],
+            "additionalProperties": {"type": "string"},
+            "description": "Text to text; the configured ones make segments that are watched apart.",
+        },
         "payload": {"description": "Text, an image as data or URL, or any JSON: what a labeler is shown."},
     }
-    schema = msgspec.json.schema(Event)
-    event = schema["$defs"]["Event"]
-    event["properties"].update(anything)
-    event["properties"]["id"].update(minLength=1, maxLength=MAX_ID)
-    event["properties"]["model"].update(minLength=1, maxLength=MAX_NAME)
+    fields = {each.name: each for each in msgspec.structs.fields(Event)}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "https://strandline.example/event/1",
-        **event,
         "title": "Strandline event, version 1",
+        "type": "object",
+        "required": [key for key, each in fields.items() if each.required],
+        "properties": {key: properties[key] for key in fields},
     }

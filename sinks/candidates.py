@@ -8,6 +8,7 @@ from detectors.columns import UNIT
 from detectors.selection import SelectionBlock
 from detectors.summary import Summary
 from sinks.database import Connection
+from sinks.effects import NEVER_SEEN
 from sinks.statements import statement
 from sinks.windows import Layouts, uncompress
 
@@ -26,8 +27,6 @@ __all__ = [
     "undecided",
 ]
 
-NEVER_SEEN = "never_seen"
-"""The reason of candidates that are queued without a draw."""
 _MICROSECONDS = 1_000_000
 
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from sinks.database import Connection
 from sinks.statements import statement
 
-__all__ = ["Candidate", "DeadLetter", "Effects", "PartRow", "write"]
+__all__ = ["NEVER_SEEN", "NOVEL_EVENTS", "Candidate", "DeadLetter", "Effects", "PartRow", "write"]
 
+NEVER_SEEN = "never_seen"
+"""The reason of a candidate that is one of the first of a value that was never seen."""
 NOVEL_EVENTS = 5
 """How many events of each never-seen value become candidates for that alone."""
 
@@ -42,7 +44,8 @@ class PartRow:
 class Candidate:
     """An event that may be worth a label. ``nominated`` (π₁) and ``wanted`` (π) are None without a draw.
 
-    ``novel``: the never-seen value for which it was taken, if that is why.
+    ``novel``: the never-seen value it is one of the first of; whether it is among the very first, and so
+    certain to be queued, is decided where it is written.
     """
 
     model: str
@@ -135,9 +138,9 @@ def _grant_novel(connection: Connection, candidates: list[Candidate]) -> list[Ca
         key = (each.model, "classes", each.novel)
         if granted[key] < room[key]:
             granted[key] += 1
-            kept.append(each)
+            kept.append(replace(each, reason=NEVER_SEEN))
         elif each.nominated is not None:
-            kept.append(replace(each, reason="uniform", novel=None))
+            kept.append(replace(each, novel=None))
     if granted:
         more = [(*key, granted[key]) for key in sorted(granted)]
         connection.execute(statement("ledger", "nominate_novel_values"), _columns(more))

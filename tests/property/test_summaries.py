@@ -1,0 +1,232 @@
+"""Summaries add up: any split of the events, in any order and any bracketing, gives the bytes of the whole."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+from random import Random
+from typing import Any, TypeVar
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detectors.bottomk import Sample, Sketch
+from detectors.columns import DEFECTS, DRAWS, Categories, Columns
+from detectors.layout import WHOLE, BlockSpec, Layout
+from detectors.registry import BLOCKS, unlearnt_layout
+from detectors.summary import SKETCH_SIZE, Summary, fold
+
+T = TypeVar("T")
+
+KNOWN = {
+    "confidence": BlockSpec("confidence", edges=(0.25, 0.5, 0.75, 0.9)),
+    "classes": BlockSpec("classes", labels=("a", "b")),
+}
+SPECS = tuple(KNOWN.get(kind, block.unlearnt()) for kind, block in BLOCKS.items())
+LAYOUTS = {
+    "learning": Layout((WHOLE,), unlearnt_layout().blocks, sample_size=100),
+    "just beginning": Layout((WHOLE,), unlearnt_layout().blocks, sample_size=3),
+    "learnt": Layout((WHOLE, "region=eu", "tier=gold", "region=us"), SPECS),
+    "learnt, with a sample": Layout((WHOLE, "region=us"), SPECS, sample_size=7),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    confidence: float
+    margin: float
+    predicted: str | None
+    region: str | None
+    tier: str | None
+    hashes: tuple[int, ...]
+    defects: int
+
+
+shares = st.just(np.nan) | st.floats(0, 1) | st.sampled_from([0.0, 0.25, 0.5, 0.9, 1.0])
+# Few different hashes: events that came twice, and draws that are equal by chance.
+hashes = st.integers(0, 6) | st.integers(0, 2**64 - 1)
+rows = st.builds(
+    Row,
+    shares,
+    shares,
+    st.none() | st.sampled_from(["a", "b", "c", "", "ü"]),
+    st.none() | st.sampled_from(["eu", "us", "asia"]),
+    st.none() | st.sampled_from(["gold", "tin"]),
+    st.tuples(*[hashes] * len(DRAWS)),
+    st.integers(0, 2 ** len(DEFECTS) - 1),
+)
+
+
+def many(count: int, seed: int) -> list[Row]:
+    """Return more rows than a sketch or a sample holds, most of them with values no layout knows."""
+    chance = Random(seed)
+    return [
+        Row(
+            chance.choice([np.nan, chance.random()]),
+            np.nan,
+            chance.choice(["a", f"new-{chance.randrange(90)}"]),
+            chance.choice([None, "eu", f"place-{chance.randrange(90)}"]),
+            None,
+            tuple(chance.getrandbits(64) for _ in DRAWS),
+            0,
+        )
+        for _ in range(count)
+    ]
+
+
+events = st.one_of(
+    st.lists(rows, max_size=40),
+    st.lists(rows, min_size=1, max_size=10).map(lambda some: some * 3),
+    st.builds(many, st.integers(2 * SKETCH_SIZE, 300), st.integers(0, 2**32)),
+)
+
+
+def columns_of(some: list[Row]) -> Columns:
+    """Return the rows as columns; codes are given out in the order of this batch alone."""
+
+    def categories(values: list[str | None]) -> Categories:
+        names = tuple(dict.fromkeys(value for value in values if value is not None))
+        code = {name: position for position, name in enumerate(names)}
+        codes = [-1 if value is None else code[value] for value in values]
+        return Categories(np.array(codes, dtype=np.int64), names)
+
+    return Columns(
+        confidence=np.array([row.confidence for row in some], dtype=np.float64),
+        margin=np.array([row.margin for row in some], dtype=np.float64),
+        predicted=categories([row.predicted for row in some]),
+        tags={"region": categories([row.region for row in some]), "tier": categories([row.tier for row in some])},
+        hashes=np.array([row.hashes for row in some], dtype=np.uint64).reshape(-1, len(DRAWS)),
+        defects=np.array([row.defects for row in some], dtype=np.uint32),
+    )
+
+
+def split(items: list[T], chance: Random) -> list[list[T]]:
+    """Return all items in some order, in some pieces, of which some may be empty."""
+    shuffled = chance.sample(items, len(items))
+    cuts = sorted(chance.randint(0, len(items)) for _ in range(chance.randint(0, 6)))
+    return [shuffled[start:end] for start, end in zip([0, *cuts], [*cuts, len(items)], strict=True)]
+
+
+def merged(pieces: list[T], merge: Callable[[T, T], T], chance: Random) -> T:
+    """Return all pieces merged, two at a time, in some order and bracketing."""
+    left = list(pieces)
+    while len(left) > 1:
+        one, other = (left.pop(chance.randrange(len(left))) for _ in range(2))
+        left.append(merge(one, other))
+    return left[0]
+
+
+def added(one: Summary, other: Summary) -> Summary:
+    one.add(other)
+    return one
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@settings(max_examples=60, deadline=None)
+@given(some=events, late=st.lists(rows, max_size=5), chance=st.randoms(use_true_random=False))
+def test_a_summary_of_pieces_is_the_summary_of_the_whole(
+    name: str, some: list[Row], late: list[Row], chance: Random
+) -> None:
+    layout = LAYOUTS[name]
+    whole = fold(layout, columns_of(some))
+    whole.add(fold(layout, columns_of(late), late=True))
+    pieces = [fold(layout, columns_of(piece)) for piece in split(some, chance)]
+    pieces += [fold(layout, columns_of(piece), late=True) for piece in split(late, chance)]
+    assert merged(pieces, added, chance).to_bytes() == whole.to_bytes()
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@settings(max_examples=60, deadline=None)
+@given(some=events, others=events)
+def test_a_summary_comes_back_from_its_bytes_and_adds_up_as_before(
+    name: str, some: list[Row], others: list[Row]
+) -> None:
+    layout = LAYOUTS[name]
+    first, second = (fold(layout, columns_of(each)) for each in (some, others))
+    again = [Summary.from_bytes(layout, each.to_bytes()) for each in (first, second)]
+    for one, other in zip((first, second), again, strict=True):
+        assert other.to_bytes() == one.to_bytes()
+        np.testing.assert_array_equal(other.counts, one.counts)
+        np.testing.assert_array_equal(other.sums, one.sums)
+        assert other.sketches == one.sketches
+    assert added(again[0], again[1]).to_bytes() == added(first, second).to_bytes()
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@given(some=events)
+@settings(max_examples=30, deadline=None)
+def test_nothing_added_changes_nothing(name: str, some: list[Row]) -> None:
+    layout = LAYOUTS[name]
+    whole = fold(layout, columns_of(some))
+    before = whole.to_bytes()
+    assert added(whole, Summary.empty(layout)).to_bytes() == before
+    assert added(Summary.empty(layout), whole).to_bytes() == before
+    assert fold(layout, columns_of([])).to_bytes() == Summary.empty(layout).to_bytes()
+
+
+@settings(max_examples=60, deadline=None)
+@given(some=events)
+def test_what_is_counted_is_what_came(some: list[Row]) -> None:
+    layout = LAYOUTS["learnt"]
+    summary = fold(layout, columns_of(some))
+    assert summary.events.tolist() == [
+        len(some),
+        sum(row.region == "eu" for row in some),
+        sum(row.tier == "gold" for row in some),
+        sum(row.region == "us" for row in some),
+    ]
+    whole = summary.cells("classes")[0].tolist()
+    assert whole == [
+        sum(row.predicted == "a" for row in some),
+        sum(row.predicted == "b" for row in some),
+        sum(row.predicted not in {"a", "b", None} for row in some),
+    ]
+    for bit, defect in enumerate(DEFECTS):
+        assert summary.total("traffic", defect)[0] == sum(row.defects >> bit & 1 for row in some)
+    assert summary.cells("confidence")[0, -1] == sum(np.isnan(row.confidence) for row in some)
+
+
+def smallest(entries: list[Any], size: int) -> list[Any]:
+    return sorted(entries)[:size]
+
+
+pairs = st.lists(st.tuples(hashes, shares.map(lambda share: 2.0 if np.isnan(share) else share)), max_size=40)
+
+
+@settings(max_examples=100, deadline=None)
+@given(entries=pairs, size=st.integers(0, 12), chance=st.randoms(use_true_random=False))
+def test_a_sample_is_of_the_smallest_hashes_however_it_is_put_together(
+    entries: list[tuple[int, float]], size: int, chance: Random
+) -> None:
+    def of(some: list[tuple[int, float]]) -> Sample:
+        draws = np.array([draw for draw, _ in some], dtype=np.uint64)
+        return Sample.of(size, draws, np.array([value for _, value in some], dtype=np.float64).reshape(-1, 1))
+
+    whole = of(entries)
+    found = list(zip(whole.hashes.tolist(), whole.values[:, 0].tolist(), strict=True))
+    assert found == smallest(entries, size)
+    other = merged([of(piece) for piece in split(entries, chance)], Sample.merge, chance)
+    assert other.hashes.tobytes() == whole.hashes.tobytes()
+    assert other.values.tobytes() == whole.values.tobytes()
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    entries=st.lists(st.tuples(hashes, st.sampled_from(["", "a", "b", "ü"])), max_size=40),
+    size=st.integers(1, 12),
+    chance=st.randoms(use_true_random=False),
+)
+def test_a_sketch_is_of_the_smallest_hashes_however_it_is_put_together(
+    entries: list[tuple[int, str]], size: int, chance: Random
+) -> None:
+    whole = Sketch.of(size, entries)
+    assert list(whole.entries) == smallest(entries, size)
+    pieces = [Sketch.of(size, piece) for piece in split(entries, chance)]
+    assert merged(pieces, Sketch.merge, chance) == whole
+    assert reduce(Sketch.merge, pieces) == whole
+
+
+def test_summaries_of_different_layouts_do_not_add_up() -> None:
+    with pytest.raises(ValueError, match="different layouts"):
+        Summary.empty(LAYOUTS["learnt"]).add(Summary.empty(LAYOUTS["learning"]))
