@@ -5,8 +5,8 @@ on its partition's watermark alone, never on the batch.
 """
 
 from array import array
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Protocol
 
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from daemon.events import MAX_NAME, MAX_PROBABILITIES, Event, Rejected, decode, parse_time
 from daemon.settings import MICROSECONDS, ModelSettings, Settings
-from detectors.columns import DEFECTS, DRAWS, Categories, Columns, fixed_point
+from detectors.columns import DEFECTS, DRAWS, Categories, Columns
+from detectors.probabilities import top_two
 from sinks.effects import DeadLetter
 
 __all__ = ["NEVER", "Batch", "Buffer", "Cohort", "Record"]
@@ -29,15 +30,31 @@ _BAD_CONFIDENCE = int(_DEFECT["confidence_invalid"])
 _BAD_PROBABILITIES = int(_DEFECT["probabilities_invalid"])
 _LAST_TIME_MS = 2**53
 _EXACT = 2.0**53
-_SUM_TOLERANCE = 1e-3
+_NAN = float("nan")
+_DAYS_KEPT = 1000
+"""Keys kept at once: a stream of wild dates must not fill the memory."""
+_Row = tuple[int, int, str, bytes, int, int, int, bool, int, float, int, int, bytes]
+# Source, offset, id, value, cohort, time, watermark before it, behind, defects, confidence, number of
+# probabilities, class, draws.
 
 
 class Record(Protocol):
     """What a Kafka client gives for one record."""
 
-    offset: int
-    timestamp: int
-    value: bytes | None
+    @property
+    def offset(self) -> int:
+        """Its position in the partition."""
+        ...
+
+    @property
+    def timestamp(self) -> int:
+        """Milliseconds since 1970; -1 if the broker has none."""
+        ...
+
+    @property
+    def value(self) -> bytes | None:
+        """The event; None for a tombstone."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,187 +80,152 @@ class Batch:
     time_us: NDArray[np.int64]
     high_us: NDArray[np.int64]
     behind: NDArray[np.bool_]
-    sources: list[tuple[str, int]]
-    source_of: list[int]
-    offsets: list[int]
-    ids: list[str]
-    values: list[bytes]
+    sources: Sequence[tuple[str, int]]
+    source_of: Sequence[int]
+    offsets: Sequence[int]
+    ids: Sequence[str]
+    values: Sequence[bytes]
 
 
-@dataclass(slots=True)
 class Buffer:
     """Decodes records into columns.
 
     ``cohort_of`` returns the registered cohort of (model, version), or None if there are too many.
+    ``dead_letters`` and ``tombstones`` (their number by partition) are what was set aside.
     """
 
-    settings: Settings
-    cohort_of: Callable[[str, str], Cohort | None]
-    dead_letters: list[DeadLetter] = field(default_factory=list)
-    tombstones: dict[tuple[str, int], int] = field(default_factory=dict)
-    _keys: dict[int, bytes] = field(default_factory=dict)
-    _tag_keys: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        models = (self.settings.of("*"), *self.settings.model.values())
+    def __init__(self, settings: Settings, cohort_of: Callable[[str, str], Cohort | None]) -> None:
+        models = (settings.of("*"), *settings.model.values())
+        self._settings = settings
+        self._cohort_of = cohort_of
+        self._ahead = round(settings.ingest.max_ahead_seconds * MICROSECONDS)
+        self._behind = round(settings.ingest.max_behind_seconds * MICROSECONDS)
         self._tag_keys = tuple(sorted({key for model in models for key in model.segments}))
+        self._day_keys: dict[int, bytes] = {}
+        self.dead_letters: list[DeadLetter] = []
+        self.tombstones: dict[tuple[str, int], int] = {}
         self.clear()
-
-    _sources: dict[tuple[str, int], int] = field(default_factory=dict)
-    _source_of: list[int] = field(default_factory=list)
-    _offsets: list[int] = field(default_factory=list)
-    _ids: list[str] = field(default_factory=list)
-    _values: list[bytes] = field(default_factory=list)
-    _cohorts: list[int] = field(default_factory=list)
-    _times: list[int] = field(default_factory=list)
-    _highs: list[int] = field(default_factory=list)
-    _behind: list[bool] = field(default_factory=list)
-    _defects: list[int] = field(default_factory=list)
-    _confidence: list[float] = field(default_factory=list)
-    _digests: list[bytes] = field(default_factory=list)
-    _classes: dict[str, int] = field(default_factory=dict)
-    _class_codes: list[int] = field(default_factory=list)
-    _tags: list[dict[str, int]] = field(default_factory=list)
-    _tag_codes: list[list[int]] = field(default_factory=list)
-    _probabilities: "array[float]" = field(default_factory=lambda: array("d"))
-    _lengths: list[int] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return len(self._ids)
 
     def clear(self) -> None:
         """Forget the events that wait, but not what was set aside."""
-        self._sources, self._classes = {}, {}
-        for column in (
-            self._source_of,
-            self._offsets,
-            self._ids,
-            self._values,
-            self._cohorts,
-            self._times,
-            self._highs,
-            self._behind,
-            self._defects,
-            self._confidence,
-            self._digests,
-            self._class_codes,
-            self._lengths,
-        ):
-            column.clear()
-        self._probabilities = array("d")
-        self._tags = [{} for _ in self._tag_keys]
-        self._tag_codes = [[] for _ in self._tag_keys]
+        self._sources: dict[tuple[str, int], int] = {}
+        self._classes: dict[str, int] = {}
+        self._tags: list[dict[str, int]] = [{} for _ in self._tag_keys]
+        self._tag_codes: list[list[int]] = [[] for _ in self._tag_keys]
+        self._probabilities: array[float] = array("d")
+        # One tuple for each event: appending to one list is much cheaper than to a dozen.
+        self._rows: list[_Row] = []
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
     def add(self, topic: str, partition: int, records: Iterable[Record], high_us: int) -> int:
         """Decode one partition's records, in offset order; return the greatest event time after them."""
         source = self._sources.setdefault((topic, partition), len(self._sources))
-        limits = self.settings.ingest
-        ahead = round(limits.max_ahead_seconds * MICROSECONDS)
-        behind = round(limits.max_behind_seconds * MICROSECONDS)
+        ahead, behind, digest_size = self._ahead, self._behind, 8 * len(DRAWS)
+        append, extend, classes = self._rows.append, self._probabilities.extend, self._classes
         for record in records:
             value = record.value
             if value is None:
                 self.tombstones[topic, partition] = self.tombstones.get((topic, partition), 0) + 1
                 continue
             try:
-                if len(value) > limits.max_event_bytes:
-                    raise Rejected("too_large", f"{len(value)} bytes, the limit is {limits.max_event_bytes}")
-                if record.timestamp < 0:
-                    raise Rejected("no_kafka_time", f"the record's timestamp is {record.timestamp}")
-                event, not_finite = decode(value)
-                cohort = self.cohort_of(event.model, event.version)  # type: ignore[arg-type] # decode made it text
-                if cohort is None:
-                    raise Rejected("too_many_models", f"the limit is {self.settings.detection.models_cap}")
-                predicted = _class_of(event, cohort.settings)
-                time, no_zone = parse_time(event.time)
+                event, defects, cohort, predicted, time = self._decode(value, record.timestamp)
             except Rejected as rejected:
                 letter = DeadLetter(topic, partition, record.offset, rejected.reason, rejected.detail, value)
                 self.dead_letters.append(letter)
                 continue
-            defects = (_NOT_FINITE if not_finite else 0) | (_NO_ZONE if no_zone else 0)
             kafka_time = min(record.timestamp, _LAST_TIME_MS) * 1000
             if time > kafka_time + ahead:
                 time = kafka_time
                 defects |= _CLAMPED
             too_old = time < kafka_time - behind
             # The window that is open when the first event of a partition is too old is that of Kafka's time.
-            self._highs.append(kafka_time if too_old and high_us == NEVER else high_us)
+            high_before = kafka_time if too_old and high_us == NEVER else high_us
             if time > high_us and not too_old and not defects & _CLAMPED:
                 high_us = time
-            self._source_of.append(source)
-            self._offsets.append(record.offset)
-            self._ids.append(event.id)
-            self._values.append(value)
-            self._cohorts.append(cohort.id)
-            self._times.append(time)
-            self._behind.append(too_old)
-            self._digests.append(blake2b(event.id.encode(), digest_size=8 * len(DRAWS), key=self._key(time)).digest())
-            self._add_values(event, predicted, cohort.settings, defects)
+            confidence = event.confidence
+            if confidence is None:
+                confidence = _NAN
+            elif not 0.0 <= confidence <= 1.0:
+                confidence, defects = _NAN, defects | _BAD_CONFIDENCE
+            probabilities, count = event.probabilities, 0
+            if probabilities is not None:
+                if _countable(probabilities, cohort.settings.classes):
+                    count = len(probabilities)
+                    extend(probabilities.values() if isinstance(probabilities, dict) else probabilities)
+                else:
+                    defects |= _BAD_PROBABILITIES
+            code = -1 if predicted is None else classes.setdefault(predicted, len(classes))
+            if self._tag_keys:
+                self._add_tags(event.tags or {}, cohort.settings.segments)
+            key = self._day_keys.get(time // _DAY_US) or self._day_key(time // _DAY_US)
+            digest = blake2b(event.id.encode(), digest_size=digest_size, key=key).digest()
+            row = (source, record.offset, event.id, value, cohort.id, time, high_before, too_old)
+            append((*row, defects, confidence, count, code, digest))
         return high_us
 
-    def _add_values(self, event: Event, predicted: str | None, model: ModelSettings, defects: int) -> None:
-        confidence = event.confidence
-        if confidence is None:
-            confidence = np.nan
-        elif not 0.0 <= confidence <= 1.0:
-            confidence, defects = np.nan, defects | _BAD_CONFIDENCE
-        self._confidence.append(confidence)
-        probabilities = event.probabilities
-        if probabilities is not None and not _countable(probabilities, model.classes):
-            probabilities, defects = None, defects | _BAD_PROBABILITIES
-        if probabilities:
-            self._probabilities.extend(probabilities.values() if isinstance(probabilities, dict) else probabilities)
-        self._lengths.append(len(probabilities) if probabilities else 0)
-        self._defects.append(defects)
-        classes = self._classes
-        self._class_codes.append(-1 if predicted is None else classes.setdefault(predicted, len(classes)))
-        for position, key in enumerate(self._tag_keys):
-            tag = event.tags.get(key) if event.tags and key in model.segments else None
-            known = self._tags[position]
-            code = -1 if tag is None else known.setdefault(_tag_text(tag), len(known))
-            self._tag_codes[position].append(code)
+    def _decode(self, value: bytes, timestamp: int) -> tuple[Event, int, Cohort, str | None, int]:
+        """Return an event with its defects so far, its cohort, its predicted class and its time; or raise Rejected."""
+        if len(value) > self._settings.ingest.max_event_bytes:
+            raise Rejected("too_large", f"{len(value)} bytes, the limit is {self._settings.ingest.max_event_bytes}")
+        if timestamp < 0:
+            raise Rejected("no_kafka_time", f"the record's timestamp is {timestamp}")
+        event, not_finite = decode(value)
+        cohort = self._cohort_of(event.model, event.version)  # type: ignore[arg-type] # decode made it text
+        if cohort is None:
+            raise Rejected("too_many_models", f"the limit is {self._settings.detection.models_cap}")
+        predicted = _class_of(event, cohort.settings)
+        time, no_zone = parse_time(event.time)
+        return event, (_NOT_FINITE if not_finite else 0) | (_NO_ZONE if no_zone else 0), cohort, predicted, time
+
+    def _add_tags(self, tags: Mapping[str, str], segments: tuple[str, ...]) -> None:
+        for key, codes, known in zip(self._tag_keys, self._tag_codes, self._tags, strict=True):
+            tag = tags.get(key) if key in segments else None
+            codes.append(-1 if tag is None else known.setdefault(_tag_text(tag), len(known)))
+
+    def _day_key(self, day: int) -> bytes:
+        if len(self._day_keys) > _DAYS_KEPT:
+            self._day_keys.clear()
+        secret = self._settings.selection.secret.encode()[:64]
+        key = blake2b(f"strandline draw {day}".encode(), key=secret, digest_size=32).digest()
+        self._day_keys[day] = key
+        return key
 
     def batch(self) -> Batch:
-        """Return what waits, as columns."""
-        # Adding 0 turns -0 into 0: they compare equal, but their bytes differ.
-        confidence = np.array(self._confidence, dtype=np.float64) + 0.0
-        defects = np.array(self._defects, dtype=np.uint32)
-        lengths = np.array(self._lengths, dtype=np.int64)
-        top, second, valid = _top_two(np.frombuffer(self._probabilities, dtype=np.float64), lengths)
-        defects |= np.where((lengths > 0) & ~valid, _DEFECT["probabilities_invalid"], np.uint32(0))
-        columns = Columns(
-            confidence=np.where(np.isnan(confidence), top, confidence),
-            margin=top - second,
-            predicted=Categories(np.array(self._class_codes, dtype=np.int64), tuple(self._classes)),
-            tags={
-                key: Categories(np.array(codes, dtype=np.int64), tuple(names))
-                for key, codes, names in zip(self._tag_keys, self._tag_codes, self._tags, strict=True)
-            },
-            hashes=np.frombuffer(b"".join(self._digests), dtype="<u8").reshape(-1, len(DRAWS)),
-            defects=defects,
+        """Return what waits, as columns. There must be something."""
+        columns = tuple(zip(*self._rows, strict=True))
+        source_of, offsets, ids, values, cohorts, times, highs, behind, defects, confidence, counts, codes, digests = (
+            columns
         )
+        known = np.array(confidence, dtype=np.float64)
+        lengths = np.array(counts, dtype=np.int64)
+        top, second, valid = top_two(np.frombuffer(self._probabilities, dtype=np.float64), lengths)
+        flags = np.array(defects, dtype=np.uint32)
+        flags |= np.where((lengths > 0) & ~valid, np.uint32(_BAD_PROBABILITIES), np.uint32(0))
         return Batch(
-            columns=columns,
-            cohorts=np.array(self._cohorts, dtype=np.int64),
-            time_us=np.array(self._times, dtype=np.int64),
-            high_us=np.array(self._highs, dtype=np.int64),
-            behind=np.array(self._behind, dtype=np.bool_),
-            sources=list(self._sources),
-            source_of=self._source_of.copy(),
-            offsets=self._offsets.copy(),
-            ids=self._ids.copy(),
-            values=self._values.copy(),
+            columns=Columns(
+                # Adding 0 turns -0 into 0: they compare equal, but their bytes differ.
+                confidence=np.where(np.isnan(known), top, known) + 0.0,
+                margin=top - second,
+                predicted=Categories(np.array(codes, dtype=np.int64), tuple(self._classes)),
+                tags={
+                    key: Categories(np.array(codes, dtype=np.int64), tuple(names))
+                    for key, codes, names in zip(self._tag_keys, self._tag_codes, self._tags, strict=True)
+                },
+                hashes=np.frombuffer(b"".join(digests), dtype="<u8").reshape(-1, len(DRAWS)),
+                defects=flags,
+            ),
+            cohorts=np.array(cohorts, dtype=np.int64),
+            time_us=np.array(times, dtype=np.int64),
+            high_us=np.array(highs, dtype=np.int64),
+            behind=np.array(behind, dtype=np.bool_),
+            sources=tuple(self._sources),
+            source_of=source_of,
+            offsets=offsets,
+            ids=ids,
+            values=values,
         )
-
-    def _key(self, time_us: int) -> bytes:
-        day = time_us // _DAY_US
-        key = self._keys.get(day)
-        if key is None:
-            if len(self._keys) > 1000:
-                self._keys.clear()
-            secret = self.settings.selection.secret.encode()
-            key = self._keys[day] = blake2b(f"strandline draw {day}".encode(), key=secret[:64], digest_size=32).digest()
-        return key
 
 
 def _class_of(event: Event, model: ModelSettings) -> str | None:
@@ -274,30 +256,3 @@ def _countable(probabilities: dict[str, float] | list[float], classes: tuple[str
 
 def _tag_text(tag: str) -> str:
     return tag[:MAX_NAME].replace("\x00", "\ufffd")
-
-
-def _top_two(
-    flat: NDArray[np.float64], lengths: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Return each event's highest and second highest probability (NaN where unknown) and whether they are valid.
-
-    Valid: none negative, none above 1, all together 1 to a thousandth. Summed in fixed point, since the order
-    of a sum of floats would depend on the batch.
-    """
-    top, second = np.full(len(lengths), np.nan), np.full(len(lengths), np.nan)
-    valid = np.zeros(len(lengths), dtype=np.bool_)
-    some = np.flatnonzero(lengths)
-    if not len(some):
-        return top, second, valid
-    sizes = lengths[some]
-    starts = np.cumsum(sizes) - sizes
-    highest = np.maximum.reduceat(flat, starts)
-    inside = (np.minimum.reduceat(flat, starts) >= 0) & (highest <= 1)
-    total = np.add.reduceat(fixed_point(np.clip(flat, 0.0, 1.0)), starts)
-    valid[some] = inside & (np.abs(total - fixed_point(np.ones(1))) <= fixed_point(np.full(1, _SUM_TOLERANCE)))
-    is_top = flat == np.repeat(highest, sizes)
-    rest = np.maximum.reduceat(np.where(is_top, 0.0, flat), starts)
-    tied = np.add.reduceat(is_top.astype(np.int64), starts) > 1
-    top[some] = np.where(valid[some], highest, np.nan)
-    second[some] = np.where(valid[some], np.where(tied, highest, rest), np.nan)
-    return top, second, valid

@@ -84,7 +84,7 @@ class _Performance:
                 view, player, process = self._set_up(stack)
                 self._play_story(player, view, process)
                 faults = verdict(view)
-                print_summary(self._console, view, self._stage.config, self._seed)
+                print_summary(self._console, view, self._stage.config, self._seed, leaving=leave)
                 if self._picture is not None:
                     self._picture.save(view)
                 if not leave:

@@ -81,7 +81,7 @@ def verdict(view: View) -> list[str]:
     return missed + early
 
 
-def print_summary(console: Console, view: View, config: Path, seed: int) -> None:
+def print_summary(console: Console, view: View, config: Path, seed: int, *, leaving: bool = False) -> None:
     """Print the end of the story: injected and noticed, what waits for a label, what to type next."""
     faults = verdict(view)
     for part in ("", _noticed_table(view), "", _queue_table(view), ""):
@@ -92,7 +92,8 @@ def print_summary(console: Console, view: View, config: Path, seed: int) -> None
     if not faults:
         told = f"both changes were noticed, and nothing fired before the first: {told}"
     console.print(Text.assemble(("" if faults else "✓ ", "bold green"), told))
-    console.print(Text("\nType next, in another terminal:", "bold"))
+    when = "While the demo runs (it stays up without --exit), in another terminal" if leaving else "In another terminal"
+    console.print(Text(f"\nType next. {when}:", "bold"))
     for command in commands(config):
         # Not broken into lines: it is to be copied.
         console.print(Text(f"  {command}", "cyan"), soft_wrap=True)
