@@ -79,9 +79,7 @@ class ApacheKafka(Service):
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
         if not (JARS / ".done").exists():
-            raise ServiceError(
-                "Apache Kafka is not in .cache/kafka: run the tests by 'make test', which fetches it"
-            )
+            raise ServiceError("Apache Kafka is not in .cache/kafka: run the tests by 'make test', which fetches it")
         self._java = find_java()
         self._port, self._controller_port = free_port(), free_port()
         self._log_start = 0
@@ -133,9 +131,7 @@ class ApacheKafka(Service):
             "-Dorg.slf4j.simpleLogger.showDateTime=true",
             "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
         ]
-        environment = {
-            key: value for key, value in os.environ.items() if key not in {"JAVA_TOOL_OPTIONS", "CLASSPATH"}
-        }
+        environment = {key: value for key, value in os.environ.items() if key not in {"JAVA_TOOL_OPTIONS", "CLASSPATH"}}
         return GuardedProcess(
             name,
             [self._java, *JVM, *logging, "-cp", f"{JARS}/*", main, *arguments],
