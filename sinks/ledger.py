@@ -60,7 +60,7 @@ class Ledger:
         self._lease_seconds = lease_seconds
         self._dead_letters_kept = dead_letters_kept
         self._dead_letter_bytes = dead_letter_bytes
-        self._epochs: dict[Partition, int] = {}
+        self._tried: dict[Partition, int] = {}
 
     def add_partitions(self, partitions: Collection[Partition], topics: Sequence[str]) -> None:
         """Make sure every partition has a row before anybody reads the watermarks."""
@@ -81,15 +81,13 @@ class Ledger:
                 statement("ledger", "claim"),
                 {
                     **_names(partitions),
-                    "ours": [self._epochs.get(partition) for partition in partitions],
+                    "tried": [self._tried.get(partition) for partition in partitions],
                     "owner": self.owner,
                     "leased": leased,
                     "lease_seconds": self._lease_seconds,
                 },
             ).fetchall()
-        claims = {(row[0], row[1]): Claim(*row[2:]) for row in rows}
-        self._epochs.update({partition: claim.epoch for partition, claim in claims.items()})
-        return claims
+        return {(row[0], row[1]): Claim(*row[2:]) for row in rows}
 
     def commit(
         self,
@@ -144,7 +142,11 @@ class Ledger:
     def suspect(self, partition: Partition, epoch: int, offset: int) -> None:
         """Note that the event at ``offset`` is about to be processed alone: if we die, it is to blame."""
         with faults_as_ours():
-            self.connection.execute(statement("ledger", "suspect"), [offset, *partition, epoch])
+            topic, number = partition
+            self.connection.execute(
+                statement("ledger", "suspect"), {"topic": topic, "partition": number, "epoch": epoch, "offset": offset}
+            )
+        self._tried[partition] = epoch
 
     def skip(self, partition: Partition, epoch: int, start: int | None, to: int) -> None:
         """Move a partition past records that Kafka no longer has; raises Fenced if it is not where it was left."""

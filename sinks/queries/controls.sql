@@ -17,7 +17,16 @@ SELECT 1 + greatest(
         SELECT max(newest.window)
         FROM cohort
         CROSS JOIN LATERAL (
-            SELECT part.window FROM part WHERE part.cohort_id = cohort.id ORDER BY part.window DESC LIMIT 1
+            (SELECT part.window FROM part WHERE part.cohort_id = cohort.id ORDER BY part.window DESC LIMIT 1)
+            UNION ALL
+            -- What reduce publishes, it publishes between closing a window and saving how far it came.
+            (
+                SELECT closed.window
+                FROM closed_window AS closed
+                WHERE closed.cohort_id = cohort.id
+                ORDER BY closed.window DESC
+                LIMIT 1
+            )
         ) AS newest
         WHERE cohort.model = %s
     )

@@ -18,9 +18,9 @@ ON CONFLICT DO NOTHING
 
 -- name: claim
 WITH wanted AS (
-    SELECT p.topic, p.partition, w.ours
+    SELECT p.topic, p.partition, w.tried
     FROM partition AS p
-    JOIN unnest(%(topics)s::text[], %(partitions)s::integer[], %(ours)s::bigint[]) AS w (topic, partition, ours)
+    JOIN unnest(%(topics)s::text[], %(partitions)s::integer[], %(tried)s::bigint[]) AS w (topic, partition, tried)
         USING (topic, partition)
     WHERE p.stopped_reason IS NULL
       AND (NOT %(leased)s OR p.owner IS NULL OR p.owner = %(owner)s OR p.lease_until < now())
@@ -32,8 +32,8 @@ SET epoch = p.epoch + 1,
     owner = %(owner)s,
     lease_until = now() + make_interval(secs => %(lease_seconds)s),
     claims = p.claims + 1,
-    -- Who claims anew what it has claimed before was cut off or fenced, and did not die of the suspect.
-    suspect_deaths = p.suspect_deaths + CASE WHEN p.suspect_offset IS NULL OR p.epoch = wanted.ours THEN 0 ELSE 1 END,
+    -- Who tried the suspect and claims anew was cut off or fenced, and did not die of it.
+    suspect_deaths = p.suspect_deaths - CASE WHEN p.suspect_deaths > 0 AND p.epoch = wanted.tried THEN 1 ELSE 0 END,
     updated_at = now()
 FROM wanted
 WHERE p.topic = wanted.topic AND p.partition = wanted.partition
@@ -66,8 +66,11 @@ FROM unnest(%(topics)s::text[], %(partitions)s::integer[], %(next)s::bigint[], %
 WHERE p.topic = moved.topic AND p.partition = moved.partition
 
 -- name: suspect
-UPDATE partition SET suspect_offset = %s
-WHERE topic = %s AND partition = %s AND epoch = %s
+-- Counted as a death beforehand: claims alone say nothing, a worker may come and go without trying the suspect.
+UPDATE partition
+SET suspect_offset = %(offset)s,
+    suspect_deaths = 1 + CASE WHEN suspect_offset = %(offset)s THEN suspect_deaths ELSE 0 END
+WHERE topic = %(topic)s AND partition = %(partition)s AND epoch = %(epoch)s
 
 -- name: skip
 UPDATE partition SET next_offset = %s, updated_at = now()
