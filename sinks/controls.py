@@ -16,6 +16,9 @@ __all__ = ["ALWAYS", "ControlRecord", "Controls", "lock_exclusive", "lock_shared
 ALWAYS = -(2**62)
 """The window from which a cohort's first records are in force."""
 
+_KEPT = 20_000
+"""Most records of one kind and subject that are held in memory: rates may change with every window."""
+
 
 @dataclass(frozen=True, slots=True)
 class ControlRecord:
@@ -58,6 +61,11 @@ class Controls:
         known.append(record)
         # Of two records from the same window on, the later one is in force: the sort is stable.
         known.sort(key=lambda each: each.effective_from)
+        if len(known) > _KEPT:
+            # In a process that lives for years; what is dropped is from before any event that can still come.
+            for old in known[: _KEPT // 2]:
+                del self._bodies[old.id]
+            del known[: _KEPT // 2]
 
     def body(self, record_id: int) -> bytes:
         """Return the body of a record by its id."""

@@ -1,0 +1,39 @@
+import pytest
+
+from sinks import controls
+from sinks.controls import ALWAYS, ControlRecord, Controls
+
+
+def record(identity: int, effective_from: int, kind: str = "selection") -> ControlRecord:
+    return ControlRecord(identity, kind, None, "digits", effective_from, str(identity).encode())
+
+
+def test_the_record_in_force_is_the_last_one_that_began() -> None:
+    log = Controls()
+    for each in (record(1, ALWAYS), record(2, 10), record(3, 20)):
+        log.add(each)
+    found = {window: log.in_force("selection", "digits", window) for window in (-5, 9, 10, 19, 20, 99)}
+    assert {window: each.id for window, each in found.items() if each} == {-5: 1, 9: 1, 10: 2, 19: 2, 20: 3, 99: 3}
+    assert log.in_force("layout", "digits", 10) is None
+    assert log.in_force("selection", "other", 10) is None
+
+
+def test_of_two_from_the_same_window_on_the_later_is_in_force() -> None:
+    log = Controls()
+    for each in (record(1, 10), record(2, 30), record(3, 10)):
+        log.add(each)
+    assert [each.id for window in (10, 30) if (each := log.in_force("selection", "digits", window))] == [3, 2]
+
+
+def test_a_process_that_lives_for_years_holds_a_bounded_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controls, "_KEPT", 100)
+    log = Controls()
+    for number in range(1, 1001):
+        log.add(record(number, number))
+    assert log.in_force("selection", "digits", 1) is None
+    latest = log.in_force("selection", "digits", 1000)
+    assert latest is not None
+    assert latest.id == 1000
+    assert log.body(1000) == b"1000"
+    with pytest.raises(KeyError):
+        log.body(1)
