@@ -64,7 +64,8 @@ def _check_candidates(connection: Connection, oracle: Oracle) -> None:
     ).fetchall()
     stored = {(row[0], row[2]): Candidate(*row) for row in rows}
     assert len(stored) == len(rows)
-    assert oracle.drawn <= stored.keys()
+    missing = [oracle.variants[key] for key in oracle.drawn - stored.keys()]
+    assert not missing, f"drawn, but not stored: {missing}"
     for key, candidate in stored.items():
         assert candidate in oracle.variants[key], f"{candidate} is none of {oracle.variants[key]}"
     values = connection.execute("SELECT model, value, nominated FROM novel_value").fetchall()

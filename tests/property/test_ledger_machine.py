@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from threading import Event as Signal
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import psycopg
 import pytest
@@ -84,16 +84,26 @@ turns = st.lists(st.tuples(slots, st.sampled_from([1, 3, 50, 50]), st.booleans()
 # After how many statements or commits the connection is lost, or else the process dies.
 faults = st.none() | st.tuples(st.integers(0, 16), st.booleans())
 records = st.sampled_from(PACES) | st.tuples(st.sampled_from(["1", "2"]), st.sampled_from(CLASSES))
+moves = st.lists(st.tuples(st.integers(0, PARTITIONS), slots), min_size=1, max_size=2)
+# How often each action is taken, and with what.
+ACTIONS: dict[str, tuple[int, tuple[st.SearchStrategy[Any], ...]]] = {
+    "produce": (4, (batches, pauses)),
+    "work": (6, (turns, faults)),
+    "rebalance": (1, (moves, st.booleans())),
+    "overtake": (2, (moves, turns)),
+    "crash": (1, (slots,)),
+    "publish_control": (2, (records, st.integers(0, 1))),
+    "reduce": (2, (slots, st.integers(3, 20))),
+    "new_partition": (1, (st.just(3),)),
+}
+
+
+def _with_arguments(name: str) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.tuples(st.just(name), *ACTIONS[name][1])
+
+
 # One rule for all: Hypothesis would leave out whole rules for an example, and most would then do nothing.
-actions = st.one_of(
-    *[st.tuples(st.just("produce"), batches, pauses)] * 2,
-    *[st.tuples(st.just("work"), turns, faults)] * 4,
-    st.tuples(st.just("rebalance"), st.lists(st.tuples(st.integers(0, PARTITIONS), slots), min_size=1), st.booleans()),
-    st.tuples(st.just("crash"), slots),
-    st.tuples(st.just("publish_control"), records, st.integers(0, 1)),
-    *[st.tuples(st.just("reduce"), slots, st.integers(2, 20))] * 2,
-    st.tuples(st.just("new_partition"), st.just(3)),
-)
+actions = st.sampled_from([name for name, (times, _) in ACTIONS.items() for _ in range(times)]).flatmap(_with_arguments)
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -126,8 +136,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.work([(0, 0, True), (1, 0, True), (0, 3, False), (1, 3, False), (0, 0, True), (1, 0, True)], None)
 
     @rule(action=actions)
-    def step(self, action: tuple[object, ...]) -> None:
-        getattr(self, str(action[0]))(*action[1:])
+    def step(self, action: tuple[Any, ...]) -> None:
+        getattr(self, action[0])(*action[1:])
 
     # Kafka
 
@@ -157,6 +167,14 @@ class LedgerMachine(RuleBasedStateMachine):
         for slot, worker in self.workers.items():
             if told or any(slot == to for _, to in moved):
                 _source(worker).rebalance()
+
+    def overtake(self, moved: list[tuple[int, int]], turns: list[tuple[int, int, bool]]) -> None:
+        """Let others claim partitions whose owners hold events of them and have not heard of it."""
+        owners = [self.broker.assignment.get((TOPIC, number), 0) for number, _ in moved]
+        self.work([(slot, 50, False) for slot in owners], None)
+        self.rebalance(moved, told=False)
+        self.work([(slot, 0, False) for _, slot in moved], None)
+        self.work([*turns, *((slot, 3, True) for slot in owners)], None)
 
     # Workers
 
