@@ -150,7 +150,9 @@ class Accumulation:
         return record.id
 
     def _pace(self, cohort: Cohort, window: int) -> Pace:
-        pace_id = self._paces[cohort.model, window] = self._pace_id(cohort.model, window)
+        pace_id = self._pace_id(cohort.model, window)
+        if self._paces.setdefault((cohort.model, window), pace_id) != pace_id:
+            raise Fenced("selection rates for a window in hand were published")
         if pace_id is not None:
             return Pace.from_json(self.controls.body(pace_id).decode())
         return selection.initial_pace(cohort.settings.labels_per_day, cohort.settings.expected_events_per_day)

@@ -4,6 +4,7 @@ It keeps no state that matters: whatever it holds can be dropped and read again 
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from threading import Event as Signal
 
@@ -80,11 +81,16 @@ class Worker:
             # The records of this poll may be of partitions that are no longer ours, or from the wrong offset.
             self._claim()
             return
+        if poll.out_of_range:
+            # Repairing moves or drops positions: what is in hand must not hang on them any more.
+            self._commit()
         for partition, offset in poll.out_of_range.items():
             self._positions.repair(partition, offset)
         self._take(poll)
         now = time.monotonic()
         if self._due(now):
+            # Only here, where every record of the poll was taken: the client's position is then ours.
+            self._positions.raise_idle(now)
             self._commit()
         if now - self._last_discovery > _NEW_PARTITIONS_SECONDS:
             self._discover()
@@ -116,7 +122,6 @@ class Worker:
 
     def _commit(self) -> None:
         """Write what is in hand; between events also a sign of life, and the watermarks of idle partitions."""
-        self._positions.raise_idle(time.monotonic())
         moves = self._positions.moves()
         self._last_commit = time.monotonic()
         if not moves:
@@ -124,6 +129,9 @@ class Worker:
         effects = self._accumulation.effects()
         careful = self._positions.any_careful()
         self._ledger.commit(moves, effects, self._controls, self._accumulation.still_in_force, careful=careful)
+        if effects.dead_letters:
+            reasons = Counter(letter.reason for letter in effects.dead_letters)
+            log.warning("ingest.dead_letters", count=len(effects.dead_letters), reasons=dict(reasons))
         self.committed_events += self._accumulation.events
         self._positions.committed()
         self._accumulation.clear()

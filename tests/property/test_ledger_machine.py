@@ -50,13 +50,7 @@ from tests.services import Postgres
 TOPIC = "events"
 SLOTS = 3
 PACES = (Pace(0.01, 0.0, 1.0), Pace(0.05, 0.1, 0.3), Pace(0.2, 0.05, 0.1))
-TEMPLATE = {
-    "window_seconds": 5,
-    "lateness_seconds": 3,
-    "segments": ["region"],
-    "labels_per_day": 100,
-    "expected_events_per_day": 400,
-}
+TEMPLATE = {"window_seconds": 5, "lateness_seconds": 3, "segments": ["region"], "labels_per_day": 100}
 SETTINGS = Settings.model_validate(
     {
         "kafka": {"topics": [TOPIC]},
@@ -72,7 +66,7 @@ SETTINGS = Settings.model_validate(
             "dead_letters_kept": KEPT,
             "dead_letter_bytes": LETTER_BYTES,
         },
-        "model": {"*": TEMPLATE},
+        "model": {"*": {**TEMPLATE, "expected_events_per_day": 400}},
     }
 )
 
@@ -85,7 +79,7 @@ turns = st.lists(st.tuples(slots, st.sampled_from([1, 3, 50, 50]), st.booleans()
 faults = st.none() | st.tuples(st.integers(0, 16), st.booleans())
 records = st.sampled_from(PACES) | st.tuples(st.sampled_from(["1", "2"]), st.sampled_from(CLASSES))
 moves = st.lists(st.tuples(st.integers(0, PARTITIONS), slots), min_size=1, max_size=2)
-# How often each action is taken, and with what.
+# Each action: how often, and with what.
 ACTIONS: dict[str, tuple[int, tuple[st.SearchStrategy[Any], ...]]] = {
     "produce": (4, (batches, pauses)),
     "work": (6, (turns, faults)),
@@ -169,7 +163,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 _source(worker).rebalance()
 
     def overtake(self, moved: list[tuple[int, int]], turns: list[tuple[int, int, bool]]) -> None:
-        """Let others claim partitions whose owners hold events of them and have not heard of it."""
+        """Let others claim partitions whose owners hold events of them, and have not heard of it."""
         owners = [self.broker.assignment.get((TOPIC, number), 0) for number, _ in moved]
         self.work([(slot, 50, False) for slot in owners], None)
         self.rebalance(moved, told=False)
@@ -338,7 +332,7 @@ def test_every_event_has_its_effects_exactly_once(postgres: Postgres, monkeypatc
     monkeypatch.setattr("daemon.positions.time", clock)
     monkeypatch.setattr("daemon.worker.Ledger", ModelLedger)
     monkeypatch.setattr("daemon.worker.CohortDirectory", PoisonedDirectory)
-    examples, _, steps = os.environ.get("STRANDLINE_MACHINE", "25x25").partition("x")
+    examples, _, steps = os.environ.get("STRANDLINE_MACHINE", "12x25").partition("x")
     wanted = settings(
         max_examples=int(examples),
         stateful_step_count=int(steps or 25),
