@@ -7,14 +7,27 @@ import structlog
 
 __all__ = ["LEVELS", "configure"]
 
+_PAUSE_SECONDS = 10.0
 LEVELS = ("debug", "info", "warning", "error")
+
+
+class _Libraries(logging.Handler):
+    """Passes on what libraries log, in our form, and from each at most one line in a while: they repeat themselves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: dict[str, float] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        library = record.name.partition(".")[0]
+        if record.created - self._last.get(library, 0.0) >= _PAUSE_SECONDS:
+            self._last[library] = record.created
+            structlog.get_logger().error("library.error", library=library, message=record.getMessage())
 
 
 def configure(level: str) -> None:
     """Set up logging for this process; libraries log only what is wrong."""
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    for noisy in ("kafka", "apscheduler"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+    logging.basicConfig(handlers=[_Libraries()], level=logging.ERROR)
     last: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
     )

@@ -31,9 +31,10 @@ _NESTED = ("probabilities", "tags", "features")
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What was built: how many events it rests on, and from which window it is in force."""
+    """What was built: for which version, on how many events, and from which window it is in force."""
 
     reference: Reference
+    version: str
     events: int
     effective_from: int
 
@@ -50,12 +51,13 @@ def build(
     connection: Connection,
     path: Path,
     model: str,
-    version: str = "",
+    version: str | None = None,
     *,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Built:
     """Build the reference of a model's version from the file at ``path`` and publish it.
 
+    Without a ``version`` it is for the newest one that is known; versions that come later start on it anyway.
     ``progress`` is called with the number of rows read so far.
 
     Raises
@@ -64,6 +66,8 @@ def build(
         The file cannot be read, holds rows that are no events, or too few of them.
     """
     reference = read(settings, path, model, progress)
+    if version is None:
+        version = cohorts.newest_version(connection, model) or ""
     cohort_id = cohorts.register(
         connection,
         model,
@@ -80,7 +84,7 @@ def build(
         bodies = {"layout": reference.layout.to_json().encode(), "reference": compress(reference.to_bytes())}
         for kind, body in bodies.items():
             publish(connection, kind=kind, model=model, cohort_id=cohort_id, effective_from=effective_from, body=body)
-    return Built(reference, int(reference.summary.events[0]), effective_from)
+    return Built(reference, version, int(reference.summary.events[0]), effective_from)
 
 
 def read(settings: Settings, path: Path, model: str, progress: Callable[[int], None]) -> Reference:
@@ -141,6 +145,8 @@ def _rows(path: Path, model: str) -> Iterator[bytes]:
         raise BadData(f"{path}: expected a file that ends in {', '.join(readers)}")
     try:
         for number, event in enumerate(reader(path), start=1):
+            if event.get("model", model) != model:
+                raise BadData(f"{path}, row {number}: an event of the model {event['model']!r}, not of {model!r}")
             yield json.dumps({"id": f"row-{number}", "time": 0, **event, "model": model}).encode()
     except OSError as error:
         raise BadData(f"{path}: {error.strerror}") from error
@@ -176,7 +182,7 @@ def _csv_lines(path: Path) -> Iterator[dict[str, object]]:
                     if isinstance(nested, dict):
                         nested[name] = text if field == "tags" else _number(text)
                 else:
-                    event[key] = _number(text) if key in {"confidence", "uncertainty"} else text
+                    event[key] = _number(text) if key in {"confidence", "uncertainty", "time"} else text
             yield event
 
 

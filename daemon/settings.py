@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from sinks.errors import BadSettings
@@ -53,6 +55,17 @@ class PostgresSettings(_Section):
     """Where everything is kept."""
 
     url: str = "postgresql://localhost/strandline"
+
+    @field_validator("url")
+    @classmethod
+    def _url_can_be_read(cls, url: str) -> str:
+        try:
+            conninfo_to_dict(url)
+        except ProgrammingError:
+            # What libpq says of it, and what was found, could tell the password.
+            message = 'expected a PostgreSQL URL such as "postgresql://user@host:5432/database"'
+            raise ValueError(message) from None
+        return url
 
 
 class IngestSettings(_Section):
@@ -235,4 +248,6 @@ def _describe(fault: Mapping[str, object]) -> str:
     key = ".".join(str(step) for step in place) if isinstance(place, tuple) else str(place)
     if fault["type"] == "extra_forbidden":
         return f"{key}: there is no such key"
+    if key == "postgres.url":
+        return f"{key}: {str(fault['msg']).removeprefix('Value error, ')}"
     return f"{key} = {fault['input']!r}: {str(fault['msg']).removeprefix('Value error, ')}"

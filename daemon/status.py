@@ -31,13 +31,16 @@ def collect(connection: Connection, settings: Settings) -> Status:
     found = Status()
     topics = list(settings.kafka.topics)
     _partitions(connection, topics, found)
+    _processes(connection, found)
     models = connection.execute(statement("status", "cohorts")).fetchone()
     windows = connection.execute(statement("status", "windows")).fetchone()
     incidents = connection.execute(statement("status", "incidents")).fetchone()
     if models is not None and windows is not None and incidents is not None:
         found.figures["models"] = f"{models[0]} ({models[1]} versions)"
         found.figures["closed_windows"] = f"{windows[0]:,} with {windows[1]:,} events"
-        found.figures["open_incidents"] = incidents[0]
+        found.figures["firing_incidents"] = incidents[0]
+        if incidents[0]:
+            found.problems.append(f"{incidents[0]} incidents are firing: see `strandline alerts list`")
     letters = connection.execute(statement("status", "dead_letters")).fetchall()
     found.figures["dead_letters"] = ", ".join(f"{count:,} {reason}" for reason, count in letters) or "none"
     queue = connection.execute(statement("status", "queue")).fetchall()
@@ -46,6 +49,16 @@ def collect(connection: Connection, settings: Settings) -> Status:
     if stuck is not None and stuck[0]:
         found.problems.append(f"{stuck[0]} notifications wait for another try ({stuck[1]} so far): {stuck[2]}")
     return found
+
+
+def _processes(connection: Connection, found: Status) -> None:
+    row = connection.execute(statement("status", "processes")).fetchone()
+    ingest, jobs = row or (0, 0)
+    found.figures["connected"] = f"{ingest} ingest, {jobs} jobs"
+    if not ingest:
+        found.problems.append("no ingest process is connected, nothing is read: is `strandline run` running?")
+    if not jobs:
+        found.problems.append("no jobs process is connected, no window closes: is `strandline run` running?")
 
 
 def _partitions(connection: Connection, topics: list[str], found: Status) -> None:

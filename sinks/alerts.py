@@ -203,7 +203,7 @@ def _write(connection: Connection, model: str, change: _Change, before: Alert | 
             "labels": Jsonb(dict(change.labels)),
             "state": change.to,
             "severity": before.severity if before is not None and resolved else change.severity,
-            "evidence": Jsonb(dict(change.evidence)),
+            "evidence": Jsonb(_shown_evidence(change, before)),
             "starts_us": starts_us,
             "ends_us": ends_us,
         },
@@ -211,6 +211,13 @@ def _write(connection: Connection, model: str, change: _Change, before: Alert | 
     involved = incident_id if change.to == "firing" or fired else None
     values = [change.fingerprint, involved, change.window, change.to, Jsonb(dict(change.evidence))]
     return int(connection.execute(statement("alerts", "add_transition"), values).fetchall()[0][0])
+
+
+def _shown_evidence(change: _Change, before: Alert | None) -> dict[str, Any]:
+    """Return what an alert shows: once it is over still what it fired for, and how it ended."""
+    if before is None or change.to != "resolved" or before.state != "firing":
+        return dict(change.evidence)
+    return {**before.evidence, "end": change.evidence["title"]}
 
 
 def _settle(connection: Connection, model: str, gained: int | None, ended: int | None, audience: Audience) -> None:

@@ -8,12 +8,18 @@ from sinks.database import Connection
 from sinks.errors import BadSettings
 from sinks.statements import statement
 
-__all__ = ["check_windows", "list_all", "register"]
+__all__ = ["check_windows", "list_all", "newest_version", "register"]
 
 
 def list_all(connection: Connection) -> list[tuple[int, str, str]]:
     """Return (id, model, version) of every cohort."""
     return [(row[0], row[1], row[2]) for row in connection.execute(statement("cohorts", "all"))]
+
+
+def newest_version(connection: Connection, model: str) -> str | None:
+    """Return the version of ``model`` that was registered last; None if there is none."""
+    row = connection.execute(statement("cohorts", "newest_version"), [model]).fetchone()
+    return None if row is None else str(row[0])
 
 
 def register(

@@ -102,9 +102,9 @@ def evidence_of(model: str, transition: Transition, window_us: int) -> dict[str,
     """Return what a transition tells, as JSON: figures, and the sentences made of them."""
     return {
         "title": _title(model, transition),
-        "sureness": sureness(
-            transition.log_evidence, transition.log_threshold, window_us, calibrating=transition.calibrating
-        ),
+        "sureness": ""
+        if transition.to == "resolved"
+        else sureness(transition.log_evidence, transition.log_threshold, window_us, calibrating=transition.calibrating),
         "since": iso(transition.since_window * window_us),
         "seen": iso((transition.window + 1) * window_us),
         "component": transition.component,
@@ -154,6 +154,8 @@ def describe(alert: Alert) -> str:
     lines.append(f"  since {found['since']}, noticed {found['seen']}")
     if found["sureness"]:
         lines.append(f"  {found['sureness']}")
+    if found.get("end"):
+        lines.append(f"  over: {found['end']}")
     if alert.labels.get("segment"):
         lines.append(f"  segment {alert.labels['segment']}")
     lines.append(f"  version {alert.labels.get('version') or '(none)'}")

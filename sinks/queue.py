@@ -30,6 +30,8 @@ __all__ = [
     "stats",
 ]
 
+_MAX_TEXT = 256
+_MAX_NOTE = 4000
 STATES = ("pending", "leased", "labelled", "skipped", "expired")
 _LOOKS = 50
 _LOOK_AGAIN_SECONDS = 0.02
@@ -121,9 +123,17 @@ def label(connection: Connection, token: str, *, value: str, who: str, note: str
     """
     if not value.strip():
         raise BadData("A label must not be empty.")
-    if "\0" in value + (note or ""):
-        raise BadData("A label and its note must not contain the character NUL.")
+    if len(value) > _MAX_TEXT or not value.isprintable():
+        raise BadData(f"A label has at most {_MAX_TEXT} characters, all of them printable.")
+    if len(note or "") > _MAX_NOTE or "\0" in (note or ""):
+        raise BadData(f"A note has at most {_MAX_NOTE} characters, and no NUL among them.")
+    _check_who(who)
     return _settle(connection, "label", token, who, value=value, note=note)
+
+
+def _check_who(who: str) -> None:
+    if not 0 < len(who) <= _MAX_TEXT or not who.isprintable():
+        raise BadData(f"Who answers needs a name of at most {_MAX_TEXT} characters, all of them printable.")
 
 
 def skip(connection: Connection, token: str, *, who: str) -> Settled:

@@ -48,7 +48,7 @@ def list_all(
 @app.command()
 def show(
     context: typer.Context,
-    incident: Annotated[int, typer.Argument(help="Its number, from `strandline alerts list`.")],
+    incident: Annotated[int, typer.Argument(min=1, max=2**63 - 1, help="Its number, from `strandline alerts list`.")],
     as_json: AsJson = False,
 ) -> None:
     """Show an incident: the evidence, what happened when, and who was told."""

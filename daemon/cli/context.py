@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -17,7 +18,7 @@ from rich.text import Text
 from daemon.settings import Settings, load
 from sinks.database import Connection, check_version, connect
 
-__all__ = ["choose_config", "clean", "open_database", "print_json", "print_table", "settings_of", "when"]
+__all__ = ["choose_config", "clean", "invocation", "open_database", "print_json", "print_table", "settings_of", "when"]
 
 CONFIG_VARIABLE = "STRANDLINE_CONFIG"
 
@@ -44,6 +45,13 @@ def settings_of(context: typer.Context) -> Settings:
     if not isinstance(root.obj, Settings):
         root.obj = load(choose_config(root.obj))
     return root.obj
+
+
+def invocation(context: typer.Context) -> str:
+    """Return how this program was called, up to the command: what is printed to be typed next begins like that."""
+    program = sys.argv[0] if Path(sys.argv[0]).name == "strandline" else "strandline"
+    config = context.find_root().params.get("config")
+    return shlex.quote(program) + (f" --config {shlex.quote(str(config))}" if config else "")
 
 
 def open_database(context: typer.Context) -> Connection:

@@ -9,7 +9,7 @@ import psycopg
 import typer
 
 from daemon.cli import alerts, demo, queue, reference, run
-from sinks.errors import DatabaseUnavailable, StrandlineError
+from sinks.errors import BadData, DatabaseUnavailable, StrandlineError
 
 __all__ = ["app", "main"]
 
@@ -83,6 +83,11 @@ def main() -> None:
         _fail(error)
     except psycopg.OperationalError as error:
         _fail(DatabaseUnavailable(str(error).strip()))
+    except UnicodeEncodeError as error:
+        _fail(BadData(f"Not UTF-8: {error.object[max(0, error.start - 20) : error.end]!r}"))
+    except OSError as error:
+        # Where output goes is full or closed; there is nowhere to say more than that.
+        _fail(StrandlineError(f"{error.strerror or error}"))
 
 
 def _fail(error: StrandlineError) -> None:

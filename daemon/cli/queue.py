@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from daemon.cli.context import clean, open_database, print_json, print_table, when
+from daemon.cli.context import clean, invocation, open_database, print_json, print_table, when
 from sinks import queue
 from sinks.errors import BadData
 from sinks.queue import Item, Settled
@@ -23,6 +23,7 @@ _REASONS = {
     "uniform": "a random sample, to measure how well the model does",
 }
 _PAYLOAD_SHOWN = 4000
+_LARGEST = 2**63 - 1
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Model = Annotated[str | None, typer.Option("--model", help="Only items of this model.")]
@@ -37,7 +38,9 @@ def list_items(
     state: Annotated[str | None, typer.Option(help=f"Only items that are {', '.join(queue.STATES)}.")] = None,
     reason: Annotated[str | None, typer.Option(help=f"Only items picked for: {', '.join(_REASONS)}.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, the newest first.")] = 50,
-    before: Annotated[int | None, typer.Option(help="Only items older than this one, for the next page.")] = None,
+    before: Annotated[
+        int | None, typer.Option(min=1, max=_LARGEST, help="Only items older than this one, for the next page.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List items, the newest first."""
@@ -67,7 +70,7 @@ def next_item(
     context: typer.Context,
     model: Model = None,
     who: Who = None,
-    lease: Annotated[int, typer.Option(min=1, help="Seconds for which nobody else gets it.")] = 900,
+    lease: Annotated[int, typer.Option(min=1, max=604_800, help="Seconds for which nobody else gets it.")] = 900,
     as_json: AsJson = False,
 ) -> None:
     """Take the next item: what the model thought, why it was picked, and how to answer."""
@@ -76,7 +79,7 @@ def next_item(
     if as_json:
         print_json(_public(items[0]) if items else None)
     elif items:
-        typer.echo(_shown(items[0], who))
+        typer.echo(_shown(items[0], who, invocation(context)))
     else:
         typer.echo("Nothing waits for a label. What is leased to others comes back if they do not answer.")
 
@@ -145,7 +148,7 @@ def _event(event: bytes) -> object:
         return event.decode(errors="replace")
 
 
-def _shown(item: Item, who: str | None) -> str:
+def _shown(item: Item, who: str | None, start: str) -> str:
     """Return an item as a page of text. All of it comes from outside, so nothing in it may steer the terminal."""
     thought = item.prediction if item.prediction is not None else "(no prediction)"
     sure = "" if item.confidence is None else f", with a confidence of {item.confidence:.2f}"
@@ -163,8 +166,8 @@ def _shown(item: Item, who: str | None) -> str:
     given = "" if who is None else f" --as {shlex.quote(who)}"
     answer = shlex.quote(item.prediction) if item.prediction else "VALUE"
     commands = [
-        f"  strandline queue label {item.token} {answer}{given}",
-        f"  strandline queue skip {item.token}{given}",
+        f"  {start} queue label {item.token} {answer}{given}",
+        f"  {start} queue skip {item.token}{given}",
     ]
     if item.prediction:
         commands[0] += "    # the model is right; else put the right answer there"

@@ -32,7 +32,7 @@ def build(
     context: typer.Context,
     data: Annotated[Path, typer.Argument(help="Events of a time when all was well: .jsonl, .ndjson or .csv.")],
     model: Annotated[str, typer.Option(help="The model they are from.")],
-    version: Annotated[str, typer.Option(help="Its version.")] = "",
+    version: Annotated[str | None, typer.Option(help="Its version; default: the newest one known.")] = None,
 ) -> None:
     """Build a model's reference from a file and put it in force."""
     settings = settings_of(context)
@@ -52,7 +52,7 @@ def build(
             progress=lambda rows: progress.update(task, description=f"{rows:,} rows"),
         )
     start = "at once" if built.effective_from == ALWAYS else f"from window {built.effective_from}"
-    typer.echo(f"reference of {_title(model, version)}: {built.events:,} events, in force {start}")
+    typer.echo(f"reference of {_title(model, built.version)}: {built.events:,} events, in force {start}")
 
 
 @app.command("list")

@@ -35,8 +35,7 @@ def run(
         raise BadSettings(f"--role {role}: expected one of {', '.join(ROLES)}")
     settings = settings_of(context)
     configure(log_level)
-    with open_database(context) as connection:
-        check_windows(connection, lambda model: settings.of(model).window_seconds)
+    _reach_database(context)
     if role:
         ROLES[role](settings)
     else:
@@ -64,7 +63,8 @@ def check(context: typer.Context) -> None:
 
 
 def _reach_database(context: typer.Context) -> None:
-    open_database(context).close()
+    with open_database(context) as connection:
+        check_windows(connection, lambda model: settings_of(context).of(model).window_seconds)
 
 
 def _reach_kafka(context: typer.Context) -> None:

@@ -1,5 +1,6 @@
 """Runs the jobs, each on its own connection and in its own rhythm, for as long as the process lives."""
 
+import time
 from collections.abc import Callable
 from threading import Event as Signal
 from typing import Protocol
@@ -14,6 +15,9 @@ from sinks.errors import StrandlineError
 __all__ = ["Job", "run"]
 
 log = structlog.get_logger()
+
+_PAUSE_SECONDS = 10.0
+"""A job that keeps failing says so again after this long."""
 
 
 class Job(Protocol):
@@ -32,6 +36,7 @@ class _Runner:
         self._job = job
         self._connect = connect
         self._connection: Connection | None = None
+        self._told = -_PAUSE_SECONDS
 
     def __call__(self) -> None:
         try:
@@ -39,7 +44,10 @@ class _Runner:
                 self._connection = self._connect()
             done = self._job.run_once(self._connection)
         except (StrandlineError, psycopg.Error) as error:
-            log.warning("job.failed", job=self._name, error=str(error).strip(), kind=type(error).__name__)
+            now = time.monotonic()
+            if now - self._told >= _PAUSE_SECONDS:
+                self._told = now
+                log.warning("job.failed", job=self._name, error=str(error).strip(), kind=type(error).__name__)
             self.close()
         else:
             if done:

@@ -22,5 +22,8 @@ INSERT INTO cohort (model, version) VALUES (%s, %s) RETURNING id
 -- name: predecessor
 SELECT id FROM cohort WHERE model = %s AND id <> %s ORDER BY id DESC LIMIT 1
 
+-- name: newest_version
+SELECT version FROM cohort WHERE model = %s ORDER BY id DESC LIMIT 1
+
 -- name: latest_control
 SELECT body FROM control WHERE kind = %s AND cohort_id = %s ORDER BY effective_from DESC, id DESC LIMIT 1

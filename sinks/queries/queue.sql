@@ -107,7 +107,9 @@ SELECT id FROM released
 -- name: list
 SELECT
     item.id, NULL, item.model, item.version, item.event_id, item.reason, item.propensity, item.urgent,
-    item.day, item.state, item.leased_by, item.lease_until, item.created_at, item.settled_at,
+    item.day, item.state,
+    coalesce((SELECT labelled_by FROM label WHERE item_id = item.id ORDER BY id DESC LIMIT 1), item.leased_by),
+    item.lease_until, item.created_at, item.settled_at,
     candidate.prediction, candidate.confidence, candidate.expected_error, NULL, false
 FROM queue_item AS item
 LEFT JOIN candidate ON candidate.id = item.candidate_id

@@ -8,6 +8,12 @@ SELECT count(*),
 FROM partition
 WHERE topic = ANY(%s)
 
+-- name: processes
+SELECT count(*) FILTER (WHERE application_name = 'strandline ingest'),
+       count(*) FILTER (WHERE application_name = 'strandline jobs')
+FROM pg_stat_activity
+WHERE datname = current_database()
+
 -- name: stopped
 SELECT topic, partition, stopped_reason
 FROM partition
