@@ -90,7 +90,7 @@ def status(
         typer.echo(json.dumps(found.as_dict()))
     else:
         table = Table(show_header=False, box=None)
-        for name, value in found.lines():
+        for name, value in found.lines:
             table.add_row(name, value)
         console = Console()
         console.print(table)
