@@ -94,10 +94,13 @@ class Accumulation:
             return
         batch = self._buffer.batch()
         self._buffer.clear()
-        windows, late = self._windows(batch)
+        length, lateness = self._lengths(batch)
+        windows = batch.time_us // length
+        # Late: the watermark of the event's own partition had passed its window.
+        late = batch.behind | ((windows + 1) * length + lateness <= batch.high_us)
         # Late events are counted in the window that was open when they came, under that window's layout.
         counted_in = np.where(late, np.where(batch.high_us > 0, batch.high_us, batch.time_us), batch.time_us)
-        keys = np.stack([batch.cohorts, windows, self._window_of(batch, counted_in), late.astype(np.int64)])
+        keys = np.stack([batch.cohorts, windows, counted_in // length, late.astype(np.int64)])
         groups, group_of = np.unique(keys, axis=1, return_inverse=True)
         order = np.argsort(group_of.ravel(), kind="stable")
         bounds = np.searchsorted(group_of.ravel()[order], np.arange(groups.shape[1] + 1))
@@ -106,16 +109,8 @@ class Accumulation:
             cohort_id, window, open_window, is_late = (int(value) for value in groups[:, position])
             self._count_group(batch, rows, self.cohort_by_id(cohort_id), window, open_window, late=bool(is_late))
 
-    def _windows(self, batch: Batch) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Return each event's window, and whether its own partition's watermark had passed that."""
-        length, lateness = self._lengths(batch)
-        windows = batch.time_us // length
-        return windows, batch.behind | ((windows + 1) * length + lateness <= batch.high_us)
-
-    def _window_of(self, batch: Batch, time_us: NDArray[np.int64]) -> NDArray[np.int64]:
-        return time_us // self._lengths(batch)[0]
-
     def _lengths(self, batch: Batch) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the length of each event's windows, and how long they wait for late events; microseconds."""
         present, inverse = np.unique(batch.cohorts, return_inverse=True)
         models = [self.cohort_by_id(int(cohort)).settings for cohort in present]
         lengths = np.array([model.window_us for model in models], dtype=np.int64)

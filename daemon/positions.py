@@ -101,15 +101,18 @@ class Positions:
             # The exact range that was lost is told; never skipped in silence.
             title = f"{topic}/{number}: records {offset} to {first - 1} were deleted before they were read"
             evidence = {"first_lost": offset, "last_lost": first - 1, "lost": first - offset}
-            self._ledger.skip(partition, position.epoch, position.start, first)
-            self._tell("records_lost", {**labels, "first": str(offset)}, title, evidence)
+            with self._ledger.connection.transaction():
+                # Together: a worker that dies in between must not have skipped them in silence.
+                self._ledger.skip(partition, position.epoch, position.start, first)
+                self._tell("records_lost", {**labels, "first": str(offset)}, title, evidence)
             log.error("ingest.records_lost", topic=topic, partition=number, **evidence)
             position.start = position.next = first
             self._source.seek(partition, first)
             return
         reason = f"the stored offset {offset} lies beyond the end: the topic was recreated or truncated"
-        self._ledger.stop(partition, position.epoch, reason)
-        self._tell("partition_stopped", labels, f"{topic}/{number}: {reason}", {"offset": offset})
+        with self._ledger.connection.transaction():
+            self._ledger.stop(partition, position.epoch, reason)
+            self._tell("partition_stopped", labels, f"{topic}/{number}: {reason}", {"offset": offset})
         log.error("ingest.partition_stopped", topic=topic, partition=number, why=reason)
         del self._held[partition]
         self._source.pause([partition])

@@ -59,10 +59,6 @@ class Source(Protocol):
         """Return no records of these until they are sought again."""
         ...
 
-    def resume(self, partitions: Collection[Partition]) -> None:
-        """Go on reading paused partitions from where they are."""
-        ...
-
     def first_offset(self, partition: Partition) -> int:
         """Return the oldest offset there is."""
         ...
@@ -170,10 +166,6 @@ class KafkaSource:
     def pause(self, partitions: Collection[Partition]) -> None:
         """See Source."""
         self._consumer.pause(*self._ours(partitions))
-
-    def resume(self, partitions: Collection[Partition]) -> None:
-        """See Source."""
-        self._consumer.resume(*self._ours(partitions))
 
     def first_offset(self, partition: Partition) -> int:
         """See Source."""

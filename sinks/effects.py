@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from sinks.database import Connection
 from sinks.statements import statement
 
-__all__ = ["NEVER_SEEN", "NOVEL_EVENTS", "Candidate", "DeadLetter", "Effects", "PartRow", "write"]
+__all__ = ["NEVER_SEEN", "NOVEL_EVENTS", "Candidate", "DeadLetter", "Effects", "PartRow", "Partition", "write"]
 
 NEVER_SEEN = "never_seen"
 """The reason of a candidate that is one of the first of a value that was never seen."""
@@ -15,6 +15,7 @@ NOVEL_EVENTS = 5
 """How many events of each never-seen value become candidates for that alone."""
 
 Partition = tuple[str, int]
+"""Topic and number."""
 
 
 @dataclass(frozen=True, slots=True)

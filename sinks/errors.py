@@ -3,7 +3,6 @@
 from typing import ClassVar
 
 __all__ = [
-    "AlreadyRunning",
     "BadData",
     "BadSettings",
     "DatabaseUnavailable",
@@ -62,12 +61,6 @@ class DatabaseUnavailable(StrandlineError):
 
     retryable = True
     exit_code = 6
-
-
-class AlreadyRunning(StrandlineError):
-    """Another process holds the lease on these partitions; this one stands by."""
-
-    retryable = True
 
 
 class Fenced(StrandlineError):

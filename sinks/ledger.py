@@ -11,14 +11,11 @@ from dataclasses import dataclass
 from sinks import effects as effects_of
 from sinks.controls import Controls, lock_shared
 from sinks.database import Connection, faults_as_ours
-from sinks.effects import Effects
+from sinks.effects import Effects, Partition
 from sinks.errors import Fenced
 from sinks.statements import statement
 
 __all__ = ["Claim", "Ledger", "Move", "Partition"]
-
-Partition = tuple[str, int]
-"""Topic and number."""
 
 
 @dataclass(frozen=True, slots=True)

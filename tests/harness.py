@@ -57,6 +57,9 @@ def working(settings: Settings, owner: str = "test") -> Iterator[Worker]:
             worker.run()
         except BaseException as fault:  # noqa: BLE001 - told where the test looks
             faults.append(fault)
+            # A process that dies gives these back; a thread does not.
+            source.close()
+            worker._ledger.connection.close()
 
     thread = threading.Thread(target=run, name="worker-under-test")
     thread.start()

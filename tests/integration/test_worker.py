@@ -5,9 +5,11 @@ import sys
 import threading
 import time
 
+import pytest
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
 
+from daemon import positions
 from daemon.settings import Settings
 from tests.harness import event, new_topic, query, send, settings_for, wait_for, working
 from tests.services import ApacheKafka, Postgres
@@ -65,6 +67,30 @@ def test_records_deleted_before_they_were_read_are_told_exactly(kafka: ApacheKaf
     assert (state, severity, first, last) == ("firing", "page", "100", "149")
 
 
+def test_a_worker_that_dies_before_it_could_tell_has_not_skipped_the_lost_range(
+    kafka: ApacheKafka, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = new_topic(kafka, 1)
+    settings = settings_for(kafka, database, topic)
+    send(kafka, topic, [(event(n, second=n), float(n)) for n in range(100)], [0])
+    with working(settings):
+        wait_for(lambda: read(database) == 100)
+    send(kafka, topic, [(event(n, second=n), float(n)) for n in range(100, 200)], [0])
+    admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    admin.delete_records({TopicPartition(topic, 0): 150})
+    admin.close()
+    tried = threading.Event()
+
+    def die(*_: object, **__: object) -> None:
+        tried.set()
+        raise ArithmeticError
+
+    monkeypatch.setattr(positions, "pipeline_alert", die)
+    with pytest.raises(ArithmeticError), working(settings):
+        wait_for(tried.is_set)
+    assert read(database) == 100
+
+
 def test_a_partition_shorter_than_what_was_read_is_stopped_and_the_others_go_on(
     kafka: ApacheKafka, database: str
 ) -> None:
@@ -118,6 +144,7 @@ DEADLY = """
 import os, sys
 from daemon.accumulate import Accumulation
 from daemon.processes import ingest
+from daemon import positions
 from daemon.settings import Settings
 
 add = Accumulation.add

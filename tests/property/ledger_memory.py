@@ -104,9 +104,6 @@ class MemorySource:
     def pause(self, partitions: Collection[Partition]) -> None:
         self._paused.update(partitions)
 
-    def resume(self, partitions: Collection[Partition]) -> None:
-        self._paused.difference_update(partitions)
-
     def first_offset(self, partition: Partition) -> int:
         return min((each.offset for each in self._broker.logs[partition]), default=self._broker.ends[partition])
 
