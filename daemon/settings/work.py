@@ -1,0 +1,55 @@
+"""How events are read and counted, what is watched, drawn and kept."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from daemon.settings.section import DAY_SECONDS, Count, Seconds, Section
+
+__all__ = ["DetectionSettings", "IngestSettings", "RetentionSettings", "SelectionSettings"]
+
+
+class IngestSettings(Section):
+    """How events are read, counted and committed."""
+
+    workers: Count = 1
+    commit_seconds: Seconds = 0.3
+    commit_events: Count = 200_000
+    poll_records: Count = 500
+    buffer_events: Count = 8192
+    idle_seconds: Seconds = 30
+    lease_seconds: Seconds = 15
+    max_event_bytes: Count = 1_048_576
+    max_payload_bytes: Count = 262_144
+    max_ahead_seconds: Seconds = 300
+    max_behind_seconds: Seconds = 7 * DAY_SECONDS
+    dead_letter_bytes: Annotated[int, Field(ge=0)] = 4096
+    dead_letters_kept: Annotated[int, Field(ge=0)] = 1000
+
+
+class DetectionSettings(Section):
+    """What is watched, and up to how many."""
+
+    for_windows: Annotated[int, Field(ge=0)] = 0
+    segments_cap: Annotated[int, Field(ge=1, le=256)] = 256
+    classes_cap: Count = 1000
+    models_cap: Count = 1000
+
+
+class SelectionSettings(Section):
+    """How samples are drawn for labelling."""
+
+    secret: str = "change me"  # noqa: S105 - a default that `check` warns of, not a secret
+    payload: bool = True
+
+
+class RetentionSettings(Section):
+    """How long each kind of row is kept."""
+
+    windows_days: Count = 90
+    candidates_days: Count = 30
+    payloads_days: Count = 30
+    dead_letters_days: Count = 30
+    outbox_days: Count = 14
+    queue_days: Count = 365
+    alerts_days: Count = 365
