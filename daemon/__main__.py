@@ -1,5 +1,6 @@
 """``strandline``, and ``python -m daemon``: the way into the command line."""
 
+import signal
 import sys
 
 __all__ = ["main"]
@@ -14,6 +15,8 @@ def main() -> None:
 
         command_line()
     except KeyboardInterrupt:
+        # Another one must not end the interpreter in its own way while it shuts down.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         sys.exit(_INTERRUPTED)
 
 

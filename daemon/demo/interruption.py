@@ -55,7 +55,9 @@ class Interruption:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type] # what signal() itself returned
+            # Once somebody asked for an end the program is about to leave: Python would give a signal that comes
+            # while it shuts down back its default, and the exit code would tell of that.
+            signal.signal(number, signal.SIG_IGN if self._asked else handler)  # type: ignore[arg-type] # as signal() gave it
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         again, self._asked = self._asked, True
