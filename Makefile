@@ -37,7 +37,7 @@ bench: .venv/.dev ## run every benchmark; each prints a table
 
 lock: .venv/.dev ## resolve the dependencies anew (UPGRADE=1: to their newest versions)
 	@$(LOCK) --extra demo --group build -o requirements/demo.txt
-	@$(LOCK) --extra demo --group dev -c requirements/demo.txt -o requirements/dev.txt
+	@$(LOCK) --extra demo --extra parquet --group dev -c requirements/demo.txt -o requirements/dev.txt
 
 clean: ## remove .venv, caches and build results
 	@rm -rf .venv .cache build dist
