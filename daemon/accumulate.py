@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from daemon.buffer import Batch, Buffer, Cohort, Record
 from daemon.events import without_payload
+from daemon.fields import FieldReader
 from daemon.settings import Settings
 from detectors import selection
 from detectors.classes import ClassesBlock
 from detectors.columns import DRAWS, Columns, uniform
 from detectors.layout import Layout
-from detectors.selection import Pace
+from detectors.selection import Pace, SelectionBlock
 from detectors.summary import Summary, fold
 from sinks.controls import Controls
 from sinks.effects import NEVER_SEEN, NOVEL_EVENTS, Candidate, DeadLetter, Effects, PartRow
@@ -46,6 +47,7 @@ class Accumulation:
     _candidates: list[Candidate] = field(default_factory=list)
     _novel: Counter[tuple[str, str]] = field(default_factory=Counter)
     _layouts: dict[int, Layout] = field(default_factory=dict)
+    _readers: dict[int, FieldReader] = field(default_factory=dict)
     _paces: dict[tuple[str, int], int | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -120,8 +122,11 @@ class Accumulation:
     def _count_group(
         self, batch: Batch, rows: NDArray[np.intp], cohort: Cohort, window: int, open_window: int, *, late: bool
     ) -> None:
-        columns = batch.columns.take(rows)
         layout_id, layout = self._layout(cohort, open_window)
+        reader = self._readers.get(layout_id)
+        if reader is None:
+            reader = self._readers[layout_id] = FieldReader(layout)
+        columns = reader.columns(batch, rows)
         part = self._parts.get((cohort.id, open_window))
         if part is None:
             part = self._parts[cohort.id, open_window] = (layout_id, Summary.empty(layout))
@@ -167,8 +172,9 @@ class Accumulation:
     ) -> None:
         """Draw events for labelling, and take the first of each class that was never seen."""
         pace = self._pace(cohort, window)
-        nominated, wanted = selection.first_phase(pace, selection.weight(columns))
-        errors = selection.expected_error(columns)
+        scored = SelectionBlock(layout.block(SelectionBlock.kind))
+        nominated, wanted = selection.first_phase(pace, scored.weight(columns))
+        errors = scored.expected_error(columns)
         draws = uniform(columns.hashes[:, _NOMINATE])
         drawn = draws < nominated
         uniform_part = draws < min(1.0, selection.OVERSAMPLING * pace.uniform)
@@ -199,9 +205,9 @@ class Accumulation:
         if unseen is None or not len(unseen[0]):
             return {}
         found: dict[int, str] = {}
-        rows, column = unseen
-        for row in rows.tolist():
-            value = column.names[column.codes[row]]
+        rows, values = unseen
+        for row, code in zip(rows.tolist(), values.codes.tolist(), strict=True):
+            value = values.names[code]
             key = (cohort.model, value)
             if self._novel[key] < NOVEL_EVENTS and (self._novel[key] or len(self._novel) < NOVEL_VALUES):
                 self._novel[key] += 1

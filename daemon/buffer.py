@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.events import MAX_NAME, MAX_PROBABILITIES, Event, Rejected, decode, parse_time
+from daemon.events import MAX_NAME, MAX_PROBABILITIES, NO_FEATURES, Event, Rejected, decode, parse_time
+from daemon.kinds import Own, Said, said
 from daemon.settings import MICROSECONDS, ModelSettings, Settings
 from detectors.columns import DEFECTS, DRAWS, Categories, Columns
 from detectors.probabilities import top_two
@@ -29,13 +31,14 @@ _CLAMPED, _NO_ZONE, _NOT_FINITE = (int(_DEFECT[name]) for name in ("clamped", "t
 _BAD_CONFIDENCE = int(_DEFECT["confidence_invalid"])
 _BAD_PROBABILITIES = int(_DEFECT["probabilities_invalid"])
 _LAST_TIME_MS = 2**53
-_EXACT = 2.0**53
 _NAN = float("nan")
 _DAYS_KEPT = 1000
 """Keys kept at once: a stream of wild dates must not fill the memory."""
-_Row = tuple[int, int, str, bytes, int, int, int, bool, int, float, int, int, bytes]
-# Source, offset, id, value, cohort, time, watermark before it, behind, defects, confidence, number of
-# probabilities, class, draws.
+_Features = msgspec.Raw | None
+_Tags = Mapping[str, str] | None
+_Row = tuple[int, int, str, bytes, int, int, int, bool, int, _Features, _Tags, Own | None, float, int, int, bytes]
+# Source, offset, id, value, cohort, time, watermark before it, behind, defects, features, tags, numbers,
+# confidence, number of probabilities, class, draws.
 
 
 class Record(Protocol):
@@ -72,7 +75,8 @@ class Batch:
     """n decoded events of any cohorts: ``columns`` and, beside them, where each came from.
 
     ``time_us``: int64 [n]; ``high_us``: int64 [n], the greatest event time of its partition before it;
-    ``behind``: bool [n], older than anything that is counted; ``cohorts``: int64 [n].
+    ``behind``: bool [n], older than anything that is counted; ``cohorts``: int64 [n]. ``features`` (JSON),
+    ``tags`` and ``own`` (the numbers it says) are still to be read, since the layout tells which of them.
     """
 
     columns: Columns
@@ -85,6 +89,9 @@ class Batch:
     offsets: Sequence[int]
     ids: Sequence[str]
     values: Sequence[bytes]
+    features: Sequence[_Features]
+    tags: Sequence[_Tags]
+    own: Sequence[Own | None]
 
 
 class Buffer:
@@ -130,7 +137,7 @@ class Buffer:
                 self.tombstones[topic, partition] = self.tombstones.get((topic, partition), 0) + 1
                 continue
             try:
-                event, defects, cohort, predicted, time = self._decode(value, record.timestamp)
+                event, defects, cohort, says, time = self._decode(value, record.timestamp)
             except Rejected as rejected:
                 letter = DeadLetter(topic, partition, record.offset, rejected.reason, rejected.detail, value)
                 self.dead_letters.append(letter)
@@ -144,7 +151,7 @@ class Buffer:
             high_before = kafka_time if too_old and high_us == NEVER else high_us
             if time > high_us and not too_old and not defects & _CLAMPED:
                 high_us = time
-            confidence = event.confidence
+            predicted, own, confidence = says
             if confidence is None:
                 confidence = _NAN
             elif not 0.0 <= confidence <= 1.0:
@@ -162,11 +169,12 @@ class Buffer:
             key = self._day_keys.get(time // _DAY_US) or self._day_key(time // _DAY_US)
             digest = blake2b(event.id.encode(), digest_size=digest_size, key=key).digest()
             row = (source, record.offset, event.id, value, cohort.id, time, high_before, too_old)
-            append((*row, defects, confidence, count, code, digest))
+            features = None if event.features is NO_FEATURES else event.features
+            append((*row, defects, features, event.tags, own, confidence, count, code, digest))
         return high_us
 
-    def _decode(self, value: bytes, timestamp: int) -> tuple[Event, int, Cohort, str | None, int]:
-        """Return an event with its defects so far, its cohort, its predicted class and its time; or raise Rejected."""
+    def _decode(self, value: bytes, timestamp: int) -> tuple[Event, int, Cohort, Said, int]:
+        """Return an event with its defects so far, its cohort, what it says, and its time; or raise Rejected."""
         if len(value) > self._settings.ingest.max_event_bytes:
             raise Rejected("too_large", f"{len(value)} bytes, the limit is {self._settings.ingest.max_event_bytes}")
         if timestamp < 0:
@@ -175,9 +183,9 @@ class Buffer:
         cohort = self._cohort_of(event.model, event.version)  # type: ignore[arg-type] # decode made it text
         if cohort is None:
             raise Rejected("too_many_models", f"the limit is {self._settings.detection.models_cap}")
-        predicted = _class_of(event, cohort.settings)
+        says = said(event, cohort.settings.kind)
         time, no_zone = parse_time(event.time)
-        return event, (_NOT_FINITE if not_finite else 0) | (_NO_ZONE if no_zone else 0), cohort, predicted, time
+        return event, (_NOT_FINITE if not_finite else 0) | (_NO_ZONE if no_zone else 0), cohort, says, time
 
     def _add_tags(self, tags: Mapping[str, str], segments: tuple[str, ...]) -> None:
         for key, codes, known in zip(self._tag_keys, self._tag_codes, self._tags, strict=True):
@@ -195,9 +203,8 @@ class Buffer:
     def batch(self) -> Batch:
         """Return what waits, as columns. There must be something."""
         columns = tuple(zip(*self._rows, strict=True))
-        source_of, offsets, ids, values, cohorts, times, highs, behind, defects, confidence, counts, codes, digests = (
-            columns
-        )
+        source_of, offsets, ids, values, cohorts, times, highs, behind, defects = columns[:9]
+        features, tags, own, confidence, counts, codes, digests = columns[9:]
         known = np.array(confidence, dtype=np.float64)
         lengths = np.array(counts, dtype=np.int64)
         top, second, valid = top_two(np.frombuffer(self._probabilities, dtype=np.float64), lengths)
@@ -215,6 +222,7 @@ class Buffer:
                 },
                 hashes=np.frombuffer(b"".join(digests), dtype="<u8").reshape(-1, len(DRAWS)),
                 defects=flags,
+                doubt=_doubt(own),
             ),
             cohorts=np.array(cohorts, dtype=np.int64),
             time_us=np.array(times, dtype=np.int64),
@@ -225,26 +233,17 @@ class Buffer:
             offsets=offsets,
             ids=ids,
             values=values,
+            features=features,
+            tags=tags,
+            own=own,
         )
 
 
-def _class_of(event: Event, model: ModelSettings) -> str | None:
-    """Return the predicted class as text; None for a regression, whose predictions are numbers."""
-    prediction = event.prediction
-    if model.kind == "regressor":
-        if isinstance(prediction, (str, bool)):
-            raise Rejected("prediction_not_a_number", f"the model is a regressor, found {prediction!r}")
+def _doubt(own: Sequence[Own | None]) -> NDArray[np.float64] | None:
+    """Return the expected errors that events tell themselves; None if there are none."""
+    if not any(own):
         return None
-    if isinstance(prediction, str):
-        return prediction
-    if isinstance(prediction, bool):
-        return "true" if prediction else "false"
-    if isinstance(prediction, int):
-        return str(prediction)
-    # From 2⁵³ on a double is no longer one integer: two classes could be told apart no more.
-    if prediction.is_integer() and abs(prediction) < _EXACT:
-        return str(int(prediction))
-    raise Rejected("prediction_not_a_class", f"expected text, an integer or a boolean, found {prediction!r}")
+    return np.array([_NAN if each is None else each.doubt for each in own], dtype=np.float64)
 
 
 def _countable(probabilities: dict[str, float] | list[float], classes: tuple[str, ...]) -> bool:

@@ -18,6 +18,7 @@ __all__ = [
     "MAX_ID",
     "MAX_NAME",
     "MAX_PROBABILITIES",
+    "NO_FEATURES",
     "Event",
     "Rejected",
     "decode",
@@ -38,7 +39,8 @@ _MILLISECONDS_FROM = 100_000_000_000
 _END_US = 253_402_300_800_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_NULL = msgspec.Raw(b"null")
+NO_FEATURES = _NULL = msgspec.Raw(b"null")
+"""What ``Event.features`` is where the event has none."""
 _NUL = "\x00"
 _BOM = b"\xef\xbb\xbf"
 _INTEGERS = range(-(2**63), 2**64)
@@ -55,17 +57,18 @@ class Event(msgspec.Struct, gc=False):
     """One prediction of a model.
 
     Required: ``id`` (unique for each event), ``time`` (RFC 3339, or seconds or milliseconds since 1970),
-    ``model``, ``prediction`` (a class, or a number from a regression). The rest is optional: ``probabilities``
-    by class, or as an array in the order of the configured classes; ``confidence`` from 0 to 1 (default: the
-    highest probability); ``uncertainty`` (a standard deviation); ``members`` (probabilities of each member of
-    an ensemble); ``features`` (numbers, texts, booleans, null); ``embedding``; ``tags`` (text to text);
-    ``payload``: what a labeler is shown.
+    ``model``, and of classifiers and regressors ``prediction`` (a class, or a number). The rest is optional:
+    ``probabilities`` by class, or as an array in the order of the configured classes; ``confidence`` from 0 to 1
+    (default: the highest probability); ``log_probability``, of a text, instead of a confidence; ``uncertainty``
+    (a standard deviation); ``objects`` (class, score and box of each that was detected); ``members``
+    (probabilities of each member of an ensemble); ``features`` (numbers, texts, booleans, null);
+    ``embedding``; ``tags`` (text to text); ``payload``: what a labeler is shown.
     """
 
     id: str
     time: datetime | float | int
     model: str
-    prediction: str | float | int | bool
+    prediction: str | float | int | bool | msgspec.UnsetType = msgspec.UNSET
     version: str | int | None = ""
     probabilities: dict[str, float] | list[float] | None = None
     confidence: float | None = None
@@ -75,6 +78,8 @@ class Event(msgspec.Struct, gc=False):
     embedding: msgspec.Raw = _NULL
     tags: dict[str, str] | None = None
     payload: msgspec.Raw = _NULL
+    objects: msgspec.Raw = _NULL
+    log_probability: float | None = None
 
 
 class Rejected(Exception):
@@ -199,6 +204,8 @@ def _checked(event: Event) -> Event:
         _check_raw("members", event.members, b"[", "array")
     if event.embedding is not _NULL:
         _check_raw("embedding", event.embedding, b"[", "array")
+    if event.objects is not _NULL:
+        _check_raw("objects", event.objects, b"[", "array")
     return event
 
 
@@ -243,6 +250,7 @@ def without_payload(value: bytes) -> bytes:
         embedding=msgspec.Raw(b"null"),
         members=msgspec.Raw(b"null"),
         features=msgspec.Raw(b"null"),
+        objects=msgspec.Raw(b"null"),
     )
     return msgspec.json.encode(small)
 
@@ -268,7 +276,8 @@ def json_schema() -> dict[str, object]:
         "model": {**required, "description": "Name of the model."},
         "prediction": {
             "anyOf": [required, {"type": "number"}, {"type": "boolean"}],
-            "description": "The predicted class; the predicted number, if the model is a regressor.",
+            "description": "The predicted class; the predicted number, if the model is a regressor. Detectors, text "
+            "models and rankings may leave it out.",
         },
         "version": {
             "anyOf": [name, {"type": "integer"}, {"type": "null"}],
@@ -299,6 +308,24 @@ def json_schema() -> dict[str, object]:
             "type": ["object", "null"],
             "additionalProperties": {"type": "string"},
             "description": "Text to text; the configured ones make segments that are watched apart.",
+        },
+        "objects": {
+            "type": ["array", "null"],
+            "items": {
+                "type": "object",
+                "required": ["class", "score"],
+                "properties": {
+                    "class": required,
+                    "score": share,
+                    "box": {"type": "array", "items": {"type": "number"}},
+                },
+            },
+            "description": "What a detector of objects found.",
+        },
+        "log_probability": {
+            "type": ["number", "null"],
+            "maximum": 0,
+            "description": "Mean log-probability of a text's tokens; its exponential is the confidence.",
         },
         "payload": {"description": "Text, an image as data or URL, or any JSON: what a labeler is shown."},
     }

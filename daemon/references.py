@@ -3,14 +3,17 @@
 import csv
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from daemon.buffer import NEVER, Buffer, Cohort
+from daemon.fields import FieldReader
 from daemon.settings import Settings
+from detectors import growth
 from detectors.classes import ClassesBlock
 from detectors.columns import Columns
-from detectors.confidence import ConfidenceBlock
 from detectors.layout import WHOLE, BlockSpec, Layout
 from detectors.reference import Reference
 from detectors.registry import unlearnt_layout
@@ -89,29 +92,33 @@ def build(
 
 def read(settings: Settings, path: Path, model: str, progress: Callable[[int], None]) -> Reference:
     """Return the reference that the file at ``path`` makes, without publishing it."""
-    learning = Summary.empty(unlearnt_layout())
+    caps = settings.detection
     classes: set[str] = set()
     segments: set[str] = set()
-    for columns in _columns(settings, path, model, progress):
-        learning.add(fold(learning.layout, columns))
-        classes.update(columns.predicted.names)
-        segments.update(f"{key}={name}" for key, tag in columns.tags.items() for name in tag.names)
-    events = int(learning.events[0])
+
+    def counted(layout: Layout) -> Summary:
+        summary = Summary.empty(layout)
+        for columns in _columns(settings, path, model, layout, progress):
+            summary.add(fold(layout, columns))
+            classes.update(columns.predicted.names)
+            segments.update(f"{key}={name}" for key, tag in columns.tags.items() for name in tag.names)
+        return summary
+
+    # Three times over the file: which fields there are, what values they have, and how often they have them.
+    summary = counted(unlearnt_layout())
+    events = int(summary.events[0])
     if events < _LEAST_EVENTS:
         raise BadData(f"{path}: {events} events; a reference needs at least {_LEAST_EVENTS}")
-    caps = settings.detection
-    learnt = Layout(
-        (WHOLE, *sorted(segments)[: caps.segments_cap - 1]),
-        learning.layout.blocks,
-    ).with_block(ConfidenceBlock.learnt(learning.sample.values[:, 0]))
+    sampled = counted(growth.with_fields(summary, fields_cap=caps.fields_cap))
+    learnt = replace(growth.finished(sampled), segments=(WHOLE, *sorted(segments)[: caps.segments_cap - 1]))
     learnt = learnt.with_block(BlockSpec(ClassesBlock.kind, tuple(sorted(classes)[: caps.classes_cap])))
-    summary = Summary.empty(learnt)
-    for columns in _columns(settings, path, model, progress):
-        summary.add(fold(learnt, columns))
-    return Reference(learnt, summary, windows=0, calibration=None, source="file")
+    return Reference(learnt, counted(learnt), windows=0, calibration=None, source="file")
 
 
-def _columns(settings: Settings, path: Path, model: str, progress: Callable[[int], None]) -> Iterator[Columns]:
+def _columns(
+    settings: Settings, path: Path, model: str, layout: Layout, progress: Callable[[int], None]
+) -> Iterator[Columns]:
+    reader = FieldReader(layout, everything=True)
     cohort = Cohort(0, model, "", settings.of(model))
     buffer = Buffer(settings, lambda _model, _version: cohort)
     number = 0
@@ -120,12 +127,12 @@ def _columns(settings: Settings, path: Path, model: str, progress: Callable[[int
         if len(buffer) >= _AT_ONCE or len(buffer.dead_letters) > _SHOWN_FAULTS:
             _raise_faults(path, buffer)
             progress(number)
-            yield buffer.batch().columns
+            yield reader.columns(buffer.batch(), np.arange(len(buffer)))
             buffer.clear()
     _raise_faults(path, buffer)
     progress(number)
     if len(buffer):
-        yield buffer.batch().columns
+        yield reader.columns(buffer.batch(), np.arange(len(buffer)))
 
 
 def _raise_faults(path: Path, buffer: Buffer) -> None:

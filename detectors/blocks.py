@@ -11,7 +11,7 @@ from detectors.layout import BlockSpec
 __all__ = ["Block", "Unseen"]
 
 Unseen = tuple[NDArray[np.intp], Categories]
-"""Rows of events with a value that has no label, and the whole column those values stand in."""
+"""Rows of events with a value that has no label (a row may stand there several times), and those values."""
 
 
 class Block(Protocol):

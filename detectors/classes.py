@@ -49,7 +49,7 @@ class ClassesBlock:
     def unseen(self, columns: Columns) -> Unseen | None:
         """Return the events that predict a class without a cell of its own."""
         rows = np.flatnonzero(self.cell_of(columns) == self.cells - 1)
-        return rows, columns.predicted
+        return rows, columns.predicted.take(rows)
 
 
 @lru_cache(maxsize=256)
@@ -68,12 +68,12 @@ class ClassesMonitor:
 
     name: ClassVar[str] = "classes"
     unit: ClassVar[str] = "share"
-    block: ClassVar[str] = ClassesBlock.kind
+    kinds: ClassVar[tuple[str, ...]] = (ClassesBlock.kind,)
     exact: ClassVar[bool] = True
 
     def questions(self, reference: Layout) -> Questions:
         """Return two components for each label of the reference, and one for all others."""
-        labels = reference.block(self.block).labels
+        labels = reference.block(ClassesBlock.kind).labels
         names = (
             *(f"share of class {label} rising" for label in labels),
             *(f"share of class {label} falling" for label in labels),
@@ -84,8 +84,8 @@ class ClassesMonitor:
 
     def moments(self, summary: "Summary", reference: Layout) -> Moments:
         """Return the number of events with a prediction, and of those in each component's class."""
-        cells = summary.cells(self.block)
-        at = _positions(reference.block(self.block).labels, summary.layout.block(self.block).labels)
+        cells = summary.cells(ClassesBlock.kind)
+        at = _positions(reference.block(ClassesBlock.kind).labels, summary.layout.block(ClassesBlock.kind).labels)
         known = np.where(at >= 0, cells[:, at], 0)
         n = cells.sum(axis=1)
         new = n - known.sum(axis=1)

@@ -11,7 +11,7 @@ from detectors.budget import Budget
 from detectors.evidence import FLOOR
 from detectors.layout import Layout
 from detectors.learning import HISTORY_WINDOWS, History, Windows, calibrate, learn
-from detectors.monitors import nulls, observe, rows_of, watches
+from detectors.monitors import nulls, observe, questions_of, readable, rows_of, watches
 from detectors.readings import OK, Contributor, Reading, Readings, Transition
 from detectors.reference import Reference
 from detectors.registry import MONITORS
@@ -74,12 +74,12 @@ def step(
     watching: dict[str, Watch] = {}
     for position, monitor in enumerate(MONITORS):
         mine = after.monitors.get(monitor.name)
-        if mine is None or not watches(monitor, layout):
+        if mine is None or not readable(monitor, layout, reference.layout):
             continue
         moments = observe(monitor, summary, reference.layout)
         log_threshold = thresholds[:, position]
         updated = update(mine, moments, log_threshold, window, for_windows, exact=monitor.exact)
-        falling = monitor.questions(reference.layout).falling
+        falling = questions_of(monitor, reference.layout).falling
         watch = Watch(monitor, mine, falling, moments, log_threshold, updated)
         watching[monitor.name] = watch
         transitions += changed(watch, windows, after, reference)
@@ -109,9 +109,7 @@ def _learning(
 
 def _components(reference: Reference) -> int:
     """Return the number of components of all monitors in one segment."""
-    return sum(
-        len(monitor.questions(reference.layout).names) for monitor in MONITORS if watches(monitor, reference.layout)
-    )
+    return sum(len(questions_of(monitor, reference.layout).names) for monitor in MONITORS)
 
 
 def _fresh(layout: Layout, reference: Reference, window: int) -> CohortState:
@@ -120,9 +118,9 @@ def _fresh(layout: Layout, reference: Reference, window: int) -> CohortState:
     fresh.calibrated[:] = reference.calibration is not None
     named = np.array([segment in reference.layout.segments for segment in layout.segments])
     for monitor in MONITORS:
-        if not watches(monitor, reference.layout):
+        names = questions_of(monitor, reference.layout).names
+        if not names:
             continue
-        names = monitor.questions(reference.layout).names
         rows = rows_of(monitor, reference, layout.segments)
         known = (reference.calibration or {}).get(monitor.name)
         varied = Variation.unknown(len(rows), len(names)) if known is None else known.take(rows)

@@ -71,7 +71,7 @@ class ConfidenceMonitor:
 
     name: ClassVar[str] = "confidence"
     unit: ClassVar[str] = "points of confidence"
-    block: ClassVar[str] = ConfidenceBlock.kind
+    kinds: ClassVar[tuple[str, ...]] = (ConfidenceBlock.kind,)
     exact: ClassVar[bool] = False
 
     def questions(self, reference: Layout) -> Questions:
@@ -80,9 +80,9 @@ class ConfidenceMonitor:
 
     def moments(self, summary: "Summary", reference: Layout) -> Moments:
         """Return the number of events with a confidence, its sum, and its sum of squares."""
-        n = summary.cells(self.block)[:, :-1].sum(axis=1)
-        first = summary.total(self.block, "confidence") / UNIT
-        second = summary.total(self.block, "confidence_squared") / UNIT
+        n = summary.cells(ConfidenceBlock.kind)[:, :-1].sum(axis=1)
+        first = summary.total(ConfidenceBlock.kind, "confidence") / UNIT
+        second = summary.total(ConfidenceBlock.kind, "confidence_squared") / UNIT
         return Moments(n.astype(np.float64), first[:, None], second[:, None])
 
     def bounds(

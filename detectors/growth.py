@@ -1,26 +1,42 @@
-"""How a layout grows: edges learnt from a sample, and labels for what it met and did not know."""
+"""How a layout grows: fields and edges learnt from samples, and labels for what it met and did not know.
 
+A stream begins with a layout that knows nothing. First it learns which fields there are, then, from a sample of
+their values, where edges go and which values are categories; from then on labels are only ever appended.
+"""
+
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from detectors.categories import CategoryBlock
 from detectors.classes import ClassesBlock
 from detectors.confidence import ConfidenceBlock
-from detectors.layout import Layout
-from detectors.summary import SEGMENT, Summary
+from detectors.fields import FieldsBlock, path_of
+from detectors.layout import BlockSpec, Layout
+from detectors.numbers import NumberBlock
+from detectors.selection import UNCERTAINTY, SelectionBlock
+from detectors.summary import SEGMENT, Summary, sampled_fields, sketch_name
 
-__all__ = ["LEARNING_WINDOWS", "grown", "learnt"]
+__all__ = ["FIELDS_KNOWN", "LEARNING_WINDOWS", "finished", "grown", "learnt", "with_fields"]
 
 LEARNING_WINDOWS = 12
 """After so many windows a stream's edges are fixed, however few events it had."""
+FIELDS_KNOWN = 1000
+"""Fields that a layout knows of, watched or not; what is more counts as new for ever."""
 _SEEN_TWICE = 2
+_LOOKED = 64
+"""Events looked at as a whole after which the fields are known."""
+_FIELD_WINDOWS = 3
+_WATCHED = {"number": NumberBlock.kind, "text": CategoryBlock.kind, "boolean": CategoryBlock.kind}
 
 
-def learnt(summaries: Sequence[Summary]) -> Layout | None:
-    """Return the layout learnt from the windows of one that still learns; None if they are not enough.
+def learnt(summaries: Sequence[Summary], *, fields_cap: int) -> Layout | None:
+    """Return what is learnt from the windows of one layout that still learns; None if they are not enough.
 
-    Enough is a full sample, or LEARNING_WINDOWS windows with events.
+    First the fields, from _LOOKED events or _FIELD_WINDOWS windows; then edges and labels, from a full sample
+    or LEARNING_WINDOWS windows with events.
     """
     if not summaries:
         return None
@@ -28,10 +44,48 @@ def learnt(summaries: Sequence[Summary]) -> Layout | None:
     for summary in summaries:
         whole.add(summary)
     filled = sum(int(summary.events[0]) > 0 for summary in summaries)
+    if any(not spec.labels for spec in whole.layout.blocks_of(FieldsBlock.kind)):
+        looked = int(whole.total(FieldsBlock.kind, "looked")[0])
+        if looked < _LOOKED and filled < _FIELD_WINDOWS:
+            return None
+        fielded = with_fields(whole, fields_cap=fields_cap)
+        if fielded != whole.layout:
+            return fielded
     if len(whole.sample.hashes) < whole.layout.sample_size and filled < LEARNING_WINDOWS:
         return None
+    return finished(whole)
+
+
+def with_fields(whole: Summary, *, fields_cap: int) -> Layout:
+    """Return the layout of ``whole`` with a block for each field that was sketched, up to ``fields_cap``.
+
+    A field is of the type that it had most often, and is watched if it was seen twice.
+    """
+    layout = whole.layout
+    sketch = whole.sketches.get(FieldsBlock.kind)
+    if sketch is None:
+        return layout
+    seen = Counter(label for _, label in sketch.entries)
+    types: dict[str, str] = {}
+    for label in sorted(seen, key=lambda label: (-seen[label], label)):
+        types.setdefault(path_of(label), label)
+    labels = list(types.values())[:FIELDS_KNOWN]
+    watched = [label for label in labels if label.split()[0] in _WATCHED and seen[label] >= _SEEN_TWICE]
+    blocks = [BlockSpec(_WATCHED[label.split()[0]], field=path_of(label)) for label in sorted(watched[:fields_cap])]
+    known = layout.with_block(replace(layout.block(FieldsBlock.kind), labels=tuple(sorted(labels))))
+    return replace(known, blocks=(*known.blocks, *blocks))
+
+
+def finished(whole: Summary) -> Layout:
+    """Return the layout that the sample and the sketches of ``whole`` make; it learns no more."""
     layout = replace(whole.layout, sample_size=0)
     layout = layout.with_block(ConfidenceBlock.learnt(whole.sample.values[:, 0]))
+    for column, field in enumerate(sampled_fields(layout), start=1):
+        layout = layout.with_block(NumberBlock.learnt(field, whole.sample.values[:, column]))
+        if field == UNCERTAINTY:
+            layout = layout.with_block(SelectionBlock.learnt(whole.sample.values[:, column]))
+    for spec in layout.blocks_of(CategoryBlock.kind):
+        layout = layout.with_block(CategoryBlock.learnt(spec.field, whole.sketches.get(sketch_name(spec))))
     classes = layout.block(ClassesBlock.kind)
     sketch = whole.sketches.get(ClassesBlock.kind)
     found = [] if sketch is None else sketch.most_frequent()
@@ -48,9 +102,11 @@ def grown(layout: Layout, summary: Summary, *, segments_cap: int, classes_cap: i
     segments = _additions(summary, SEGMENT, layout.segments, segments_cap, at_least=1)
     new = replace(layout, segments=layout.segments + segments)
     if not layout.sample_size:
-        classes = layout.block(ClassesBlock.kind)
-        labels = _additions(summary, ClassesBlock.kind, classes.labels, classes_cap, at_least=_SEEN_TWICE)
-        new = new.with_block(replace(classes, labels=classes.labels + labels))
+        caps = {ClassesBlock.kind: classes_cap, FieldsBlock.kind: FIELDS_KNOWN}
+        for spec in layout.blocks:
+            if spec.kind in caps:
+                labels = _additions(summary, spec.kind, spec.labels, caps[spec.kind], at_least=_SEEN_TWICE)
+                new = new.with_block(replace(spec, labels=spec.labels + labels))
     return None if new == layout else new
 
 

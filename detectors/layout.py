@@ -15,11 +15,16 @@ WHOLE = ""
 
 @dataclass(frozen=True, slots=True)
 class BlockSpec:
-    """The parameters of one block: ``labels`` of categories, or ``edges`` of a histogram (ascending)."""
+    """The parameters of one block: ``labels`` of categories, or ``edges`` of a histogram (ascending).
+
+    ``field``: the event's field it counts, as a path ("features.age", "tags.region"), where a layout may hold
+    several blocks of one kind.
+    """
 
     kind: str
     labels: tuple[str, ...] = ()
     edges: tuple[float, ...] = ()
+    field: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,27 +39,37 @@ class Layout:
     blocks: tuple[BlockSpec, ...]
     sample_size: int = 0
 
-    def block(self, kind: str) -> BlockSpec:
-        """Return the spec of the block called ``kind``; raises KeyError if the layout has none."""
+    def block(self, kind: str, field: str = "") -> BlockSpec:
+        """Return the spec of the block of that kind and field; raises KeyError if the layout has none."""
         for spec in self.blocks:
-            if spec.kind == kind:
+            if spec.kind == kind and spec.field == field:
                 return spec
-        raise KeyError(kind)
+        raise KeyError(kind, field)
+
+    def blocks_of(self, kind: str) -> list[BlockSpec]:
+        """Return the specs of the blocks of that kind, in their order."""
+        return [spec for spec in self.blocks if spec.kind == kind]
 
     def with_block(self, spec: BlockSpec) -> "Layout":
-        """Return this layout with the block of that kind replaced."""
-        blocks = tuple(spec if old.kind == spec.kind else old for old in self.blocks)
+        """Return this layout with the block of that kind and field replaced."""
+        blocks = tuple(spec if (old.kind, old.field) == (spec.kind, spec.field) else old for old in self.blocks)
         return Layout(self.segments, blocks, self.sample_size)
 
     def to_json(self) -> str:
         """Return the layout as JSON, the same text for equal layouts."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        raw = asdict(self)
+        for block in raw["blocks"]:
+            # References are identified by a digest of this text: those that were stored without fields stay the same.
+            if not block["field"]:
+                del block["field"]
+        return json.dumps(raw, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Layout":
         """Return the layout that :meth:`to_json` wrote."""
         raw = json.loads(text)
         blocks = tuple(
-            BlockSpec(block["kind"], tuple(block["labels"]), tuple(block["edges"])) for block in raw["blocks"]
+            BlockSpec(block["kind"], tuple(block["labels"]), tuple(block["edges"]), block.get("field", ""))
+            for block in raw["blocks"]
         )
         return cls(tuple(raw["segments"]), blocks, raw["sample_size"])

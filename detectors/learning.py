@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.layout import Layout
-from detectors.monitors import vary, watches
+from detectors.monitors import readable, vary, watches
 from detectors.reference import LEARNING_WINDOWS, Calibration, Reference, aligned
 from detectors.registry import MONITORS
 from detectors.summary import Summary
@@ -82,5 +82,5 @@ def calibrate(reference: Reference, summaries: list[Summary], wanted: NDArray[np
     return {
         monitor.name: vary(monitor, summaries, wanted, reference, least=LEARNING_WINDOWS)
         for monitor in MONITORS
-        if watches(monitor, reference.layout) and watches(monitor, summaries[0].layout)
+        if watches(monitor, reference.layout) and readable(monitor, summaries[0].layout, reference.layout)
     }

@@ -26,6 +26,8 @@ __all__ = [
     "Questions",
     "nulls",
     "observe",
+    "questions_of",
+    "readable",
     "rows_of",
     "vary",
     "watches",
@@ -48,10 +50,12 @@ class Monitor(Protocol):
 
     name: ClassVar[str]
     unit: ClassVar[str]
-    block: ClassVar[str]
-    """The kind of block it reads."""
+    kinds: ClassVar[tuple[str, ...]]
+    """The kinds of blocks it reads; where a layout has none of them there is nothing to watch."""
     exact: ClassVar[bool]
     """Whether the values are zeros and ones."""
+
+    def __hash__(self) -> int: ...
 
     def questions(self, reference: Layout) -> Questions:
         """Return the components; they depend on the layout of the reference alone."""
@@ -85,14 +89,35 @@ class Nulls:
     bound: NDArray[np.float64]
 
 
+@lru_cache(maxsize=1024)
+def questions_of(monitor: Monitor, reference: Layout) -> Questions:
+    """Return the components of ``monitor`` under the layout of a reference; none where it has nothing to read."""
+    if not any(spec.kind in monitor.kinds for spec in reference.blocks):
+        return Questions((), np.zeros(0, dtype=np.bool_))
+    return monitor.questions(reference)
+
+
 def watches(monitor: Monitor, layout: Layout) -> bool:
     """Return whether ``layout`` counts what ``monitor`` reads."""
-    return any(spec.kind == monitor.block for spec in layout.blocks)
+    return bool(questions_of(monitor, layout).names)
+
+
+@lru_cache(maxsize=1024)
+def readable(monitor: Monitor, layout: Layout, reference: Layout) -> bool:
+    """Return whether windows counted under ``layout`` can be compared with ``reference``: same fields, same cells."""
+    blocks = {(spec.kind, spec.field): spec for spec in layout.blocks}
+    if not watches(monitor, layout):
+        return False
+    for spec in reference.blocks:
+        found = blocks.get((spec.kind, spec.field))
+        if spec.field and spec.kind in monitor.kinds and found != spec:
+            return False
+    return True
 
 
 def observe(monitor: Monitor, summary: "Summary", reference: Layout) -> Moments:
     """Return the moments of x: those of the monitor's values, turned round where a fall is looked for."""
-    falling = monitor.questions(reference).falling
+    falling = questions_of(monitor, reference).falling
     rounding = 0.0 if monitor.exact else UNIT_ERROR
     return monitor.moments(summary, reference).where_reversed(falling, rounding)
 
@@ -120,7 +145,7 @@ def nulls(
     """
     counted = observe(monitor, reference.summary, reference.layout)
     counted = Moments(counted.n[rows], counted.first[rows], counted.second[rows])
-    falling = monitor.questions(reference.layout).falling
+    falling = questions_of(monitor, reference.layout).falling
     shares = len(reference.layout.segments) * components
     log_error = float(np.log(max(shares, 1) / REFERENCE_ERROR))
     mean = counted.first / np.maximum(counted.n, 1.0)[:, None]

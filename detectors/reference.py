@@ -100,11 +100,15 @@ def aligned(summary: Summary, layout: Layout) -> Summary | None:
     result = Summary.empty(Layout(layout.segments, layout.blocks))
     rows = len(earlier.segments)
     for old, new in zip(earlier.blocks, layout.blocks, strict=False):
-        if old.kind != new.kind or old.edges != new.edges or old.labels != new.labels[: len(old.labels)]:
+        if (
+            (old.kind, old.field) != (new.kind, new.field)
+            or old.edges != new.edges
+            or old.labels != new.labels[: len(old.labels)]
+        ):
             return None
-        cells = summary.cells(old.kind)
+        cells = summary.cells(old.kind, old.field)
         if cells.shape[1]:
-            counts = result.cells(new.kind)
+            counts = result.cells(new.kind, new.field)
             counts[:rows, : cells.shape[1] - 1] = cells[:, :-1]
             counts[:rows, -1] = cells[:, -1]
     result.sums[:rows, : summary.sums.shape[1]] = summary.sums

@@ -1,29 +1,49 @@
 """What is counted and what is watched: a new family is one file and one line in each table here."""
 
 from detectors.blocks import Block
+from detectors.categories import CategoriesMonitor, CategoryBlock
 from detectors.classes import ClassesBlock, ClassesMonitor
 from detectors.confidence import ConfidenceBlock, ConfidenceMonitor
+from detectors.fields import FieldsBlock, MissingMonitor, SchemaMonitor
 from detectors.layout import WHOLE, BlockSpec, Layout
 from detectors.monitors import Monitor
+from detectors.numbers import NumberBlock, NumbersMonitor
 from detectors.selection import SelectionBlock
 from detectors.traffic import TrafficBlock
 
-__all__ = ["BLOCKS", "MONITORS", "unlearnt_layout"]
+__all__ = ["BLOCKS", "FIELD_BLOCKS", "MONITORS", "block_of", "unlearnt_layout"]
 
 BLOCKS: dict[str, type[Block]] = {
     TrafficBlock.kind: TrafficBlock,
     ConfidenceBlock.kind: ConfidenceBlock,
     ClassesBlock.kind: ClassesBlock,
     SelectionBlock.kind: SelectionBlock,
+    FieldsBlock.kind: FieldsBlock,
 }
+"""Those that every layout has, one each."""
+
+FIELD_BLOCKS: dict[str, type[Block]] = {
+    NumberBlock.kind: NumberBlock,
+    CategoryBlock.kind: CategoryBlock,
+}
+"""Those of which a layout has one for each of its fields."""
 
 MONITORS: tuple[Monitor, ...] = (
     ConfidenceMonitor(),
     ClassesMonitor(),
+    NumbersMonitor(),
+    CategoriesMonitor(),
+    MissingMonitor(),
+    SchemaMonitor(),
 )
 
 LEARNING_SAMPLE = 4096
 """Events in the sample from which a stream's edges are learnt."""
+
+
+def block_of(spec: BlockSpec) -> Block:
+    """Return the block of a spec, ready to count; raises KeyError if there is none of its kind."""
+    return (FIELD_BLOCKS if spec.field else BLOCKS)[spec.kind](spec)
 
 
 def unlearnt_layout() -> Layout:

@@ -18,17 +18,18 @@ from detectors.layout import BlockSpec
 
 __all__ = [
     "OVERSAMPLING",
+    "UNCERTAINTY",
     "UNIFORM_SHARE",
     "Pace",
     "SelectionBlock",
-    "expected_error",
     "first_phase",
     "initial_pace",
     "next_pace",
     "second_phase",
-    "weight",
 ]
 
+UNCERTAINTY = "uncertainty"
+"""The field that holds the standard deviation of a predicted number."""
 UNIFORM_SHARE = 0.3
 """The part of the budget that is drawn uniformly."""
 OVERSAMPLING = 4.0
@@ -118,17 +119,6 @@ def next_pace(
     return Pace(uniform, min(1.0, max(rate - uniform, 0.0)), mean_weight)
 
 
-def expected_error(columns: Columns) -> NDArray[np.float64]:
-    """Return each event's expected error ê [n]: 1 - confidence; 0.5 where the confidence is unknown."""
-    return np.where(np.isnan(columns.confidence), 0.5, 1.0 - columns.confidence)
-
-
-def weight(columns: Columns) -> NDArray[np.float64]:
-    """Return each event's selection weight [n] in [0, 0.5]: the standard deviation of its expected error."""
-    error = expected_error(columns)
-    return np.sqrt(error * (1.0 - error))
-
-
 def first_phase(pace: Pace, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return π₁ and the wanted π of each event, [n] each, from their weights."""
     wanted = np.minimum(1.0, pace.uniform + pace.weighted * (weights / pace.mean_weight))
@@ -147,7 +137,10 @@ def second_phase(pace: Pace, wanted: float, nominated: float, *, exhausted: bool
 
 
 class SelectionBlock:
-    """Sums of the selection weight and of the expected error, from which pace and estimates are made."""
+    """Sums of the selection weight and of the expected error, from which pace and estimates are made.
+
+    ``edges``: the median uncertainty of a regression's predictions, once it is known.
+    """
 
     kind: ClassVar[str] = "selection"
     cells: int = 0
@@ -158,8 +151,43 @@ class SelectionBlock:
 
     @classmethod
     def unlearnt(cls) -> BlockSpec:
-        """Return the only spec there is."""
+        """Return the spec that knows no uncertainty."""
         return BlockSpec(cls.kind)
+
+    @classmethod
+    def learnt(cls, uncertainty: NDArray[np.float64]) -> BlockSpec:
+        """Return the spec that knows the median of a sample [n] of uncertainties; NaN is left out."""
+        known = uncertainty[uncertainty > 0]
+        if not len(known):
+            return cls.unlearnt()
+        return BlockSpec(cls.kind, edges=(float(np.quantile(known, 0.5, method="inverted_cdf")),))
+
+    def expected_error(self, columns: Columns) -> NDArray[np.float64]:
+        """Return each event's expected error ê [n] in [0, 1]; 0.5 where nothing tells it.
+
+        What the event itself tells (``Columns.doubt``); else 1 − confidence; else, for a regression's
+        uncertainty u with the median m, u / (u + m): without a unit, and 0.5 for the usual prediction.
+        """
+        error = 1.0 - columns.confidence
+        if columns.doubt is not None:
+            error = np.where(np.isnan(columns.doubt), error, columns.doubt)
+        uncertainty = columns.numbers.get(UNCERTAINTY)
+        if uncertainty is not None and self.spec.edges:
+            positive = np.where(uncertainty > 0, uncertainty, np.nan)
+            error = np.where(np.isnan(error), positive / (positive + self.spec.edges[0]), error)
+        return np.where(np.isnan(error), 0.5, error)
+
+    def weight(self, columns: Columns) -> NDArray[np.float64]:
+        """Return each event's selection weight [n] in [0, 0.5]: the standard deviation of its expected error.
+
+        That of being right or wrong with probability ê; a regression's error is as spread out as it is large,
+        so there it is ê / 2.
+        """
+        error = self.expected_error(columns)
+        spread = np.sqrt(error * (1.0 - error))
+        if UNCERTAINTY in columns.numbers and self.spec.edges:
+            return np.where(np.isnan(columns.confidence), 0.5 * error, spread)
+        return spread
 
     def cell_of(self, columns: Columns) -> NDArray[np.int64] | None:
         """Return None: there are no cells."""
@@ -167,7 +195,7 @@ class SelectionBlock:
 
     def values_of(self, columns: Columns) -> NDArray[np.int64] | None:
         """Return weight and expected error in units of 1 / UNIT, [n, 2]."""
-        return np.column_stack([fixed_point(weight(columns)), fixed_point(expected_error(columns))])
+        return np.column_stack([fixed_point(self.weight(columns)), fixed_point(self.expected_error(columns))])
 
     def unseen(self, columns: Columns) -> Unseen | None:
         """Return None: there are no labels."""

@@ -6,6 +6,7 @@ order, gives the same bytes as one uninterrupted count.
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +15,12 @@ from detectors.arrays import pack, smallest_unsigned, unpack
 from detectors.blocks import Block, Unseen
 from detectors.bottomk import Sample, Sketch
 from detectors.columns import DRAWS, Categories, Columns
-from detectors.layout import WHOLE, Layout
-from detectors.registry import BLOCKS
+from detectors.layout import WHOLE, BlockSpec, Layout
+from detectors.numbers import NumberBlock
+from detectors.registry import block_of
 from detectors.traffic import TrafficBlock
 
-__all__ = ["SEGMENT", "SKETCH_SIZE", "Summary", "blocks_of", "fold"]
+__all__ = ["SEGMENT", "SKETCH_SIZE", "Summary", "blocks_of", "fold", "sampled_fields", "sketch_name"]
 
 SKETCH_SIZE = 64
 """Entries in the sketch of what a layout has no label for; a layout that still learns holds as many as its sample."""
@@ -31,7 +33,25 @@ _UNKNOWN = -2
 @lru_cache(maxsize=4096)
 def blocks_of(layout: Layout) -> tuple[Block, ...]:
     """Return the blocks of a layout, ready to count."""
-    return tuple(BLOCKS[spec.kind](spec) for spec in layout.blocks)
+    return tuple(block_of(spec) for spec in layout.blocks)
+
+
+@lru_cache(maxsize=4096)
+def _cells_at(layout: Layout) -> dict[tuple[str, str], tuple[int, int]]:
+    ends = list(accumulate(block.cells for block in blocks_of(layout)))
+    return {
+        (spec.kind, spec.field): (start, end) for spec, start, end in zip(layout.blocks, [0, *ends], ends, strict=False)
+    }
+
+
+def sampled_fields(layout: Layout) -> list[str]:
+    """Return the numbers of which the raw sample holds a column each, after that of the confidence."""
+    return [spec.field for spec in layout.blocks_of(NumberBlock.kind)]
+
+
+def sketch_name(spec: BlockSpec) -> str:
+    """Return the name of a block's sketch: its kind, and the field if it has one."""
+    return f"{spec.kind} {spec.field}" if spec.field else spec.kind
 
 
 @lru_cache(maxsize=4096)
@@ -44,8 +64,8 @@ class Summary:
     """Counts, sums, and samples of a set of events under one layout.
 
     ``counts``: int64 [segments, cells of all blocks]; ``sums``: int64 [segments, sums of all blocks];
-    ``sample``: raw values of the whole model's events, columns (confidence,); ``sketches``: by kind, what the
-    layout has no label for.
+    ``sample``: raw values of the whole model's events, columns (confidence, numbers in the order of their
+    blocks); ``sketches``: by kind and field (see ``sketch_name``), what the layout has no label for.
     """
 
     layout: Layout
@@ -63,7 +83,7 @@ class Summary:
             layout,
             np.zeros((segments, sum(block.cells for block in blocks)), dtype=np.int64),
             np.zeros((segments, sum(len(block.sums) for block in blocks)), dtype=np.int64),
-            Sample(layout.sample_size, np.empty(0, np.uint64), np.empty((0, 1))),
+            Sample(layout.sample_size, np.empty(0, np.uint64), np.empty((0, 1 + len(sampled_fields(layout))))),
         )
 
     def add(self, other: "Summary") -> None:
@@ -84,14 +104,10 @@ class Summary:
             mine = self.sketches.get(kind)
             self.sketches[kind] = sketch if mine is None else mine.merge(sketch)
 
-    def cells(self, kind: str) -> NDArray[np.int64]:
+    def cells(self, kind: str, field: str = "") -> NDArray[np.int64]:
         """Return the counts of one block, [segments, cells]; raises KeyError for a block there is not."""
-        start = 0
-        for block in blocks_of(self.layout):
-            if block.kind == kind:
-                return self.counts[:, start : start + block.cells]
-            start += block.cells
-        raise KeyError(kind)
+        start, end = _cells_at(self.layout)[kind, field]
+        return self.counts[:, start:end]
 
     def total(self, kind: str, name: str) -> NDArray[np.int64]:
         """Return one sum of one block, [segments]; raises KeyError for one there is not."""
@@ -148,62 +164,78 @@ def fold(layout: Layout, columns: Columns, *, late: bool = False) -> Summary:
     ``late`` events had their window closed before them: only their number is counted.
     """
     summary = Summary.empty(layout)
-    rows, segments, unknown = _memberships(layout, columns)
-    count_at, sum_at = 0, 0
-    for block in blocks_of(layout):
-        if late:
-            values = TrafficBlock.late_values_of(columns) if block.kind == TrafficBlock.kind else None
-            cells = None
-        else:
-            values, cells = block.values_of(columns), block.cell_of(columns)
-        if cells is not None:
-            inside = cells[rows] >= 0
-            flat = segments[inside] * block.cells + cells[rows][inside]
-            found = np.bincount(flat, minlength=len(layout.segments) * block.cells)
-            summary.counts[:, count_at : count_at + block.cells] = found.reshape(-1, block.cells)
-        if values is not None:
-            for position in range(values.shape[1]):
-                # Exact: every value is an integer below 2³³, so a batch's float64 total stays below 2⁵³.
-                totals = np.bincount(segments, values[rows, position], minlength=len(layout.segments))
-                summary.sums[:, sum_at + position] = totals.astype(np.int64)
-        count_at += block.cells
-        sum_at += len(block.sums)
-    if not late:
-        draws = columns.hashes[:, _SAMPLE_DRAW]
-        summary.sample = Sample.of(layout.sample_size, draws, columns.confidence[:, None])
-        unseen = {block.kind: block.unseen(columns) for block in blocks_of(layout)}
-        summary.sketches = {
-            kind: _sketch(max(SKETCH_SIZE, layout.sample_size), draws, *found)
-            for kind, found in {SEGMENT: unknown, **unseen}.items()
-            if found is not None and len(found[0])
-        }
+    memberships, unknown = _memberships(layout, columns)
+    _add_sums(summary, memberships, columns, late=late)
+    if late:
+        return summary
+    _add_cells(summary, memberships, columns)
+    draws = columns.hashes[:, _SAMPLE_DRAW]
+    if layout.sample_size:
+        missing = np.full(len(columns), np.nan)
+        numbers = [columns.numbers.get(field, missing) for field in sampled_fields(layout)]
+        summary.sample = Sample.of(layout.sample_size, draws, np.column_stack([columns.confidence, *numbers]))
+    unseen = {SEGMENT: unknown}
+    # What a field's values are is learnt once.
+    learning = [block for block in blocks_of(layout) if layout.sample_size or not block.spec.field]
+    unseen |= {sketch_name(block.spec): found for block in learning if (found := block.unseen(columns))}
+    size = max(SKETCH_SIZE, layout.sample_size)
+    summary.sketches = {name: _sketch(size, draws, *found) for name, found in unseen.items() if len(found[0])}
     return summary
 
 
-def _sketch(size: int, draws: NDArray[np.uint64], rows: NDArray[np.intp], column: Categories) -> Sketch:
+def _add_sums(summary: Summary, memberships: list[NDArray[np.int64]], columns: Columns, *, late: bool) -> None:
+    at, segments = 0, len(summary.layout.segments)
+    for block in blocks_of(summary.layout):
+        if not late:
+            values = block.values_of(columns)
+        else:
+            values = TrafficBlock.late_values_of(columns) if block.kind == TrafficBlock.kind else None
+        for position, value in enumerate(() if values is None else values.T, start=at):
+            for member in memberships:
+                inside = member >= 0
+                # Exact: every value is an integer below 2³³, so a batch's float64 total stays below 2⁵³.
+                summary.sums[:, position] += np.bincount(member[inside], value[inside], segments).astype(np.int64)
+        at += len(block.sums)
+
+
+def _add_cells(summary: Summary, memberships: list[NDArray[np.int64]], columns: Columns) -> None:
+    """Count each event in its cell of every block, by one flat key for (segment, cell)."""
+    start, width = 0, summary.counts.shape[1]
+    cells = []
+    for block in blocks_of(summary.layout):
+        found = block.cell_of(columns)
+        if found is not None:
+            cells.append(np.where(found < 0, width, start + found))
+        start += block.cells
+    # A last column takes what is counted in no cell of a block, a last row events outside a tag's segments.
+    rows = len(summary.layout.segments) + 1
+    for segments in memberships:
+        base = np.where(segments < 0, rows - 1, segments) * (width + 1)
+        counted = np.bincount(np.concatenate([base + each for each in cells]), minlength=rows * (width + 1))
+        summary.counts += counted.reshape(rows, width + 1)[:-1, :-1]
+
+
+def _sketch(size: int, draws: NDArray[np.uint64], rows: NDArray[np.intp], values: Categories) -> Sketch:
     # Only the smallest hashes can stay in the sketch: a flood of new values costs no more than a few.
-    limit = np.sort(draws[rows])[:size][-1]
-    kept = rows[draws[rows] <= limit]
-    return Sketch.of(size, [(int(draws[row]), column.names[column.codes[row]]) for row in kept])
+    found = draws[rows]
+    limit = np.partition(found, size - 1)[size - 1] if len(found) > size else found.max()
+    kept = np.flatnonzero(found <= limit)
+    return Sketch.of(size, [(int(found[at]), values.names[values.codes[at]]) for at in kept])
 
 
-def _memberships(layout: Layout, columns: Columns) -> tuple[NDArray[np.intp], NDArray[np.int64], Unseen]:
-    """Return the rows and segment positions of every (event, segment) pair, and the segments unknown."""
-    everything = np.arange(len(columns))
+def _memberships(layout: Layout, columns: Columns) -> tuple[list[NDArray[np.int64]], Unseen]:
+    """Return each event's segment [n], -1 for none: the whole model's and one for each tag; and those unknown."""
     positions = _segment_positions(layout)
-    rows, segments = [everything], [np.full(len(columns), positions[WHOLE], dtype=np.int64)]
-    unknown_rows: list[NDArray[np.intp]] = []
+    memberships = [np.full(len(columns), positions[WHOLE], dtype=np.int64)]
     unknown_names: list[str] = []
     unknown_codes = np.full(len(columns), -1, dtype=np.int64)
     for key, tag in columns.tags.items():
         names = tuple(f"{key}={name}" for name in tag.names)
         found = Categories(tag.codes, names).positions(positions, _UNKNOWN)
-        inside, outside = found >= 0, found == _UNKNOWN
-        rows.append(everything[inside])
-        segments.append(found[inside])
+        memberships.append(np.maximum(found, -1))
+        outside = found == _UNKNOWN
         # An event with several unknown segments is sketched with the last of them.
-        unknown_rows.append(everything[outside])
         unknown_codes[outside] = tag.codes[outside] + len(unknown_names)
         unknown_names.extend(names)
-    unknown = np.unique(np.concatenate(unknown_rows)) if unknown_rows else everything[:0]
-    return np.concatenate(rows), np.concatenate(segments), (unknown, Categories(unknown_codes, tuple(unknown_names)))
+    rows = np.flatnonzero(unknown_codes >= 0)
+    return memberships, (rows, Categories(unknown_codes[rows], tuple(unknown_names)))

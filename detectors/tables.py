@@ -10,7 +10,7 @@ from detectors.alarms import Watch
 from detectors.bets import CERTAIN, Moments
 from detectors.explain import interval, shown, window_interval
 from detectors.layout import Layout
-from detectors.monitors import Monitor, watches
+from detectors.monitors import Monitor, questions_of, watches
 from detectors.readings import CALIBRATING, FIRING, LEARNING, OK, Readings
 from detectors.state import CohortState
 from detectors.summary import Summary
@@ -67,7 +67,7 @@ def blank(monitor: Monitor, summary: Summary, log_threshold: NDArray[np.float64]
     names: tuple[str, ...] = ()
     seen = Moments(np.zeros(segments), np.zeros((segments, 1)), np.zeros((segments, 1)))
     if watches(monitor, summary.layout):
-        names = monitor.questions(summary.layout).names
+        names = questions_of(monitor, summary.layout).names
         seen = monitor.moments(summary, summary.layout)
     component = seen.first.argmax(axis=1)
     n = np.where(seen.n > 0, seen.n, np.nan)
@@ -89,12 +89,13 @@ def blank(monitor: Monitor, summary: Summary, log_threshold: NDArray[np.float64]
 
 
 def table(layout: Layout, monitors: Sequence[Monitor], columns: Sequence[Column]) -> Readings:
-    """Return the readings of a cohort from the columns of its monitors."""
-    stacked = {name: np.stack([getattr(one, name) for one in columns], axis=1) for name in Column._fields[1:]}
+    """Return the readings of a cohort from the columns of its monitors, without those that have nothing to read."""
+    some = [(monitor, one) for monitor, one in zip(monitors, columns, strict=True) if one.names]
+    stacked = {name: np.stack([getattr(one, name) for _, one in some], axis=1) for name in Column._fields[1:]}
     return Readings(
         segments=layout.segments,
-        monitors=tuple(monitor.name for monitor in monitors),
-        units=tuple(monitor.unit for monitor in monitors),
-        components=tuple(one.names for one in columns),
+        monitors=tuple(monitor.name for monitor, _ in some),
+        units=tuple(monitor.unit for monitor, _ in some),
+        components=tuple(one.names for _, one in some),
         **stacked,
     )

@@ -16,6 +16,7 @@ __all__ = [
     "chernoff_upper",
     "divergence",
     "mean_bound",
+    "plain_rise_bound",
     "share_fall_bound",
     "share_rise_bound",
     "variation",
@@ -178,6 +179,17 @@ def divergence(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.flo
     )
     positive: NDArray[np.float64] = np.maximum(result, 0.0)
     return positive
+
+
+def plain_rise_bound(
+    p: NDArray[np.float64], n: NDArray[np.float64], varied: Variation, floor: float, log_error: float
+) -> NDArray[np.float64]:
+    """Return b of "the share has not risen" where rare ones matter no more than others: max(p+τ, upper bound).
+
+    τ and the reference's upper bound as in :func:`share_rise_bound`.
+    """
+    tau = np.maximum(floor, PERSISTENT_SHARE * np.sqrt(varied.persistent))
+    return np.minimum(np.maximum(p + tau, chernoff_upper(p, n[:, None] / varied.design_effect, log_error)), 1.0)
 
 
 def share_rise_bound(

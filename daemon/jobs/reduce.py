@@ -187,8 +187,13 @@ class _Cohort:
             "classes_cap": self._all.detection.classes_cap,
         }
         if latest.sample_size:
+            if summary.layout != latest:
+                # What this window could teach has been learnt already.
+                return
             past = [*self._history(window, growth.LEARNING_WINDOWS), (window, summary)]
-            learnt = growth.learnt([each for _, each in past if each.layout == summary.layout])
+            learnt = growth.learnt(
+                [each for _, each in past if each.layout == latest], fields_cap=self._all.detection.fields_cap
+            )
             wanted = None if learnt is None else growth.grown(learnt, summary, **caps) or learnt
         else:
             wanted = growth.grown(latest, summary, **caps)

@@ -17,7 +17,7 @@ _BUDGET = re.compile(r"^(\d+(?:\.\d+)?) per (?:(\d+) )?(hour|day|week|year)s?$")
 class ModelSettings(Section):
     """The settings of one model, or of all that have none of their own."""
 
-    kind: Literal["classifier", "regressor"] = "classifier"
+    kind: Literal["classifier", "regressor", "detector", "text", "ranking"] = "classifier"
     window_seconds: Count = 300
     lateness_seconds: Annotated[float, Field(ge=0)] = 60
     false_alarms: str = "1 per 30 days"

@@ -33,6 +33,7 @@ class DetectionSettings(Section):
     for_windows: Annotated[int, Field(ge=0)] = 0
     segments_cap: Annotated[int, Field(ge=1, le=256)] = 256
     classes_cap: Count = 1000
+    fields_cap: Count = 100
     models_cap: Count = 1000
 
 

@@ -40,7 +40,13 @@ SPECS = {
 }
 # A cohort begins to learn; from a later window on it knows something; from a still later one, other things.
 LEARNING = unlearnt_layout()
-LEARNT = Layout((WHOLE, "region=eu"), tuple(SPECS.get(kind, block.unlearnt()) for kind, block in BLOCKS.items()))
+FIELDS = (
+    BlockSpec("number", edges=(0.0, 1.0), field="features.age"),
+    BlockSpec("number", field="prediction"),
+    BlockSpec("category", labels=("red", "true"), field="features.colour"),
+    BlockSpec("category", labels=("eu",), field="tags.region"),
+)
+LEARNT = Layout((WHOLE, "region=eu"), (*(SPECS.get(kind, block.unlearnt()) for kind, block in BLOCKS.items()), *FIELDS))
 LARGER = replace(LEARNT, segments=(WHOLE, "region=eu", "region=us", "tier=gold"), sample_size=5)
 
 
@@ -123,6 +129,9 @@ def _value(chance: Random, number: int, now: float) -> bytes | None:
     labels = dict(zip(("cat", "dog", "bird"), shares, strict=True))
     fields["probabilities"] = chance.choice([None, shares, labels, [0.5, 0.5], {"cat": 0.4}, []])
     new = f"new {chance.randrange(6)}"
+    odd = chance.choice([None, True, "thirty", [1], 2**70, 10**400]) if chance.random() < 0.1 else chance.gauss(0, 1)
+    colours = ["red", "blue", True, None, 7, "\ud83d\ude00"]
+    fields["features"] = chance.choice([None, {}, {"age": odd}, {"age": odd, "colour": chance.choice(colours), "x": 1}])
     fields["prediction"] = chance.random() if model == "prices" else chance.choice(["cat", "dog", "8", 8, True, new])
     return event(name, **fields)
 
@@ -204,7 +213,7 @@ def test_the_result_is_the_same_for_many_events_as_well() -> None:
 
 
 def test_the_events_of_this_test_are_of_all_kinds() -> None:
-    partitions = stream(seed=1, count=2000)
+    partitions = stream(seed=5, count=2000)
     result = run(partitions, size=100)
     assert {place[0] for place in result.parts} == set(range(len(VERSIONS)))
     assert len(set(result.layouts.values())) == 3 * len(VERSIONS)
@@ -212,7 +221,12 @@ def test_the_events_of_this_test_are_of_all_kinds() -> None:
     for summary in result.parts.values():
         for name in ("events", "late", "clamped", "probabilities_invalid", "confidence_invalid"):
             totals[name] += int(summary.total("traffic", name)[0])
-    assert min(totals.values()) > 20
+        for spec in summary.layout.blocks:
+            if spec.field:
+                totals[f"wrong {spec.kind}"] += int(summary.cells(spec.kind, spec.field)[0, 0])
+                totals[spec.field] += int(summary.cells(spec.kind, spec.field)[0, 1:].sum())
+        totals["appeared"] += int(summary.total("fields", "appeared")[0])
+    assert min(totals.values()) > 5
     assert len({letter.reason for letter in result.dead_letters}) >= 5
     assert result.tombstones
     drawn = [each for each in result.candidates if each.nominated is not None]

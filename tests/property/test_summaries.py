@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.bottomk import Sample, Sketch
-from detectors.columns import DEFECTS, DRAWS, Categories, Columns
+from detectors.columns import DEFECTS, DRAWS, Categories, Columns, Sightings
 from detectors.layout import WHOLE, BlockSpec, Layout
 from detectors.registry import BLOCKS, unlearnt_layout
 from detectors.summary import SKETCH_SIZE, Summary, fold
@@ -23,9 +23,20 @@ KNOWN = {
     "confidence": BlockSpec("confidence", edges=(0.25, 0.5, 0.75, 0.9)),
     "classes": BlockSpec("classes", labels=("a", "b")),
 }
-SPECS = tuple(KNOWN.get(kind, block.unlearnt()) for kind, block in BLOCKS.items())
+SPECS = (
+    *(KNOWN.get(kind, block.unlearnt()) for kind, block in BLOCKS.items()),
+    BlockSpec("number", edges=(-1.0, 0.0, 2.5), field="features.age"),
+    BlockSpec("category", labels=("x", "y"), field="features.colour"),
+    BlockSpec("number", field="features.absent"),
+)
+FIELDS = (
+    *unlearnt_layout().blocks,
+    BlockSpec("number", field="features.age"),
+    BlockSpec("category", field="features.colour"),
+)
 LAYOUTS = {
     "learning": Layout((WHOLE,), unlearnt_layout().blocks, sample_size=100),
+    "learning, with fields": Layout((WHOLE, "tier=tin"), FIELDS, sample_size=20),
     "just beginning": Layout((WHOLE,), unlearnt_layout().blocks, sample_size=3),
     "learnt": Layout((WHOLE, "region=eu", "tier=gold", "region=us"), SPECS),
     "learnt, with a sample": Layout((WHOLE, "region=us"), SPECS, sample_size=7),
@@ -41,6 +52,10 @@ class Row:
     tier: str | None
     hashes: tuple[int, ...]
     defects: int
+    age: float
+    colour: str | None
+    wrong: bool
+    sighted: tuple[str, ...]
 
 
 shares = st.just(np.nan) | st.floats(0, 1) | st.sampled_from([0.0, 0.25, 0.5, 0.9, 1.0])
@@ -55,6 +70,12 @@ rows = st.builds(
     st.none() | st.sampled_from(["gold", "tin"]),
     st.tuples(*[hashes] * len(DRAWS)),
     st.integers(0, 2 ** len(DEFECTS) - 1),
+    st.sampled_from([np.nan, -1.0, 0.0, 2.5, 1e300]) | st.floats(-3, 3),
+    st.none() | st.sampled_from(["x", "y", "z", ""]),
+    st.booleans(),
+    st.lists(st.sampled_from(["number features.age", "text tags.region", "other features.new"]), unique=True).map(
+        tuple
+    ),
 )
 
 
@@ -70,6 +91,10 @@ def many(count: int, seed: int) -> list[Row]:
             None,
             tuple(chance.getrandbits(64) for _ in DRAWS),
             0,
+            chance.choice([np.nan, chance.gauss(0, 1)]),
+            chance.choice([None, "x", f"colour-{chance.randrange(90)}"]),
+            chance.random() < 0.1,
+            tuple(f"number features.f{chance.randrange(90)}" for _ in range(chance.randrange(4))),
         )
         for _ in range(count)
     ]
@@ -98,6 +123,14 @@ def columns_of(some: list[Row]) -> Columns:
         tags={"region": categories([row.region for row in some]), "tier": categories([row.tier for row in some])},
         hashes=np.array([row.hashes for row in some], dtype=np.uint64).reshape(-1, len(DRAWS)),
         defects=np.array([row.defects for row in some], dtype=np.uint32),
+        numbers={"features.age": np.array([np.nan if row.wrong else row.age for row in some], dtype=np.float64)},
+        texts={"features.colour": categories([row.colour for row in some])},
+        wrong={"features.age": np.array([row.wrong for row in some], dtype=np.bool_)},
+        sightings=Sightings(
+            np.array([bool(row.sighted) for row in some], dtype=np.bool_),
+            np.array([at for at, row in enumerate(some) for _ in row.sighted], dtype=np.intp),
+            categories([label for row in some for label in row.sighted]),
+        ),
     )
 
 
@@ -185,6 +218,25 @@ def test_what_is_counted_is_what_came(some: list[Row]) -> None:
     for bit, defect in enumerate(DEFECTS):
         assert summary.total("traffic", defect)[0] == sum(row.defects >> bit & 1 for row in some)
     assert summary.cells("confidence")[0, -1] == sum(np.isnan(row.confidence) for row in some)
+    ages = [row.age for row in some if not row.wrong and not np.isnan(row.age)]
+    assert summary.cells("number", "features.age")[0].tolist() == [
+        sum(row.wrong for row in some),
+        sum(age <= -1.0 for age in ages),
+        sum(-1.0 < age <= 0.0 for age in ages),
+        sum(0.0 < age <= 2.5 for age in ages),
+        sum(age > 2.5 for age in ages),
+    ]
+    assert not summary.cells("number", "features.absent").any()
+    colours = [row.colour for row in some]
+    others = sum(colour not in {"x", "y", None} for colour in colours)
+    assert summary.cells("category", "features.colour")[0].tolist() == [
+        0,
+        colours.count("x"),
+        colours.count("y"),
+        others,
+    ]
+    assert summary.total("fields", "looked")[0] == sum(bool(row.sighted) for row in some)
+    assert summary.total("fields", "appeared")[0] == sum(bool(row.sighted) for row in some)
 
 
 def smallest(entries: list[Any], size: int) -> list[Any]:

@@ -10,6 +10,7 @@ from daemon.buffer import NEVER, Buffer, Cohort
 from daemon.demo.classifier import UNSEEN, train
 from daemon.demo.story import INJECTED, LENGTH, WINDOW_SECONDS, Fired, false_alarms, judge, under_way
 from daemon.demo.traffic import EVENTS_PER_WINDOW, MODEL, PARTITIONS, Traffic
+from daemon.fields import FieldReader
 from daemon.settings import Settings
 from detectors.budget import Budget
 from detectors.cohort import CohortState, step
@@ -90,6 +91,7 @@ def _watch(seed: int, path: Path) -> list[Transition]:
     reference = references.read(SETTINGS, path, MODEL, lambda _: None)
     cohort = Cohort(1, MODEL, "1", SETTINGS.of(MODEL))
     budget = Budget(SETTINGS.of(MODEL).budget_windows, SETTINGS.detection.segments_cap)
+    reader = FieldReader(reference.layout)
     buffer = Buffer(SETTINGS, lambda _model, _version: cohort)
     stored: list[tuple[int, Summary]] = []
     state: CohortState | None = None
@@ -101,7 +103,7 @@ def _watch(seed: int, path: Path) -> list[Transition]:
         ]
         buffer.add("predictions", 0, records, NEVER)
         assert not buffer.dead_letters
-        summary = fold(reference.layout, buffer.batch().columns)
+        summary = fold(reference.layout, reader.columns(buffer.batch(), np.arange(len(buffer))))
         buffer.clear()
         past = tuple(stored)
         result = step(

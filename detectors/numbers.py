@@ -1,0 +1,109 @@
+"""Numbers among the fields: features, a regression's predictions, counts and scores of objects."""
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.bets import Moments
+from detectors.blocks import Unseen
+from detectors.columns import Columns
+from detectors.layout import BlockSpec, Layout
+from detectors.monitors import Questions
+from detectors.tolerance import Variation, plain_rise_bound
+
+if TYPE_CHECKING:
+    from detectors.summary import Summary
+
+__all__ = ["NumberBlock", "NumbersMonitor"]
+
+BINS = 10
+"""Bins of a histogram, of equal probability in the sample from which the edges are learnt."""
+TOLERANCE = 0.05
+"""A Kolmogorov distance of less than this is too small to matter."""
+
+
+class NumberBlock:
+    """A histogram of one field, with a first cell for values of another type. Missing values are in no cell.
+
+    Cell i + 1 holds ``edges[i-1] < x <= edges[i]``.
+    """
+
+    kind: ClassVar[str] = "number"
+    sums: tuple[str, ...] = ()
+
+    def __init__(self, spec: BlockSpec) -> None:
+        self.spec = spec
+        self.cells = len(spec.edges) + 2
+        self._edges = np.array(spec.edges, dtype=np.float64)
+
+    @classmethod
+    def unlearnt(cls, field: str = "") -> BlockSpec:
+        """Return the spec with a single bin."""
+        return BlockSpec(cls.kind, field=field)
+
+    @classmethod
+    def learnt(cls, field: str, sample: NDArray[np.float64]) -> BlockSpec:
+        """Return the spec whose edges are quantiles of ``sample`` [n]; NaN is left out, equal edges are one."""
+        known = sample[~np.isnan(sample)]
+        if not len(known):
+            return cls.unlearnt(field)
+        quantiles = np.quantile(known, np.arange(1, BINS) / BINS, method="inverted_cdf")
+        return BlockSpec(cls.kind, edges=tuple(float(edge) for edge in np.unique(quantiles)), field=field)
+
+    def cell_of(self, columns: Columns) -> NDArray[np.int64] | None:
+        """Return each event's bin [n]: 0 where the value is no number, -1 where there is none."""
+        values = columns.numbers.get(self.spec.field)
+        if values is None:
+            return np.full(len(columns), -1, dtype=np.int64)
+        bins = np.searchsorted(self._edges, values, side="left") + 1
+        bins[np.isnan(values)] = -1
+        wrong = columns.wrong.get(self.spec.field)
+        return bins.astype(np.int64) if wrong is None else np.where(wrong, 0, bins).astype(np.int64)
+
+    def values_of(self, columns: Columns) -> NDArray[np.int64] | None:
+        """Return None: there are no sums."""
+        return None
+
+    def unseen(self, columns: Columns) -> Unseen | None:
+        """Return None: there are no labels."""
+        return None
+
+
+class NumbersMonitor:
+    """The distribution of each number: for every edge, the share of events at most there, and beyond, rising.
+
+    Both are shares of all events. Among those that have the value the one rises where the other falls, so
+    asking for rises alone finds every shift, while values that go missing (another monitor's concern) let
+    both fall.
+    """
+
+    name: ClassVar[str] = "numbers"
+    unit: ClassVar[str] = "share"
+    kinds: ClassVar[tuple[str, ...]] = (NumberBlock.kind,)
+    exact: ClassVar[bool] = True
+
+    def questions(self, reference: Layout) -> Questions:
+        """Return two components for each edge of each field."""
+        names = [
+            f"share of {spec.field} {relation} {edge:.6g} rising"
+            for spec in reference.blocks_of(NumberBlock.kind)
+            for relation in ("≤", ">")
+            for edge in spec.edges
+        ]
+        return Questions(tuple(names), np.zeros(len(names), dtype=np.bool_))
+
+    def moments(self, summary: "Summary", reference: Layout) -> Moments:
+        """Return the number of events, and how many of them each component asks for."""
+        counts = []
+        for spec in reference.blocks_of(NumberBlock.kind):
+            below = np.cumsum(summary.cells(NumberBlock.kind, spec.field)[:, 1:], axis=1)
+            counts += [below[:, :-1], below[:, -1:] - below[:, :-1]]
+        return Moments.of_counts(summary.events, np.concatenate(counts, axis=1))
+
+    def bounds(
+        self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float
+    ) -> NDArray[np.float64]:
+        """Return the bounds of the shares."""
+        share = reference.first / np.maximum(reference.n, 1.0)[:, None]
+        return plain_rise_bound(share, reference.n, varied, TOLERANCE, log_error)
