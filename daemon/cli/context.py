@@ -64,7 +64,7 @@ def open_database(context: typer.Context) -> Connection:
     WrongDatabaseVersion
         Its schema is of another version.
     """
-    connection = connect(settings_of(context).postgres.url, name=f"cli {context.info_name}")
+    connection = connect(settings_of(context).postgres.conninfo, name=f"cli {context.info_name}")
     try:
         check_version(connection)
     except BaseException:

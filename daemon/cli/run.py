@@ -105,5 +105,5 @@ def status(
 @database.command("upgrade")
 def database_upgrade(context: typer.Context) -> None:
     """Make the tables, or bring them to this version."""
-    before, after = upgrade(settings_of(context).postgres.url)
+    before, after = upgrade(settings_of(context).postgres.conninfo)
     typer.echo(f"database: {after}" + ("" if before == after else f" (was {before or 'empty'})"))

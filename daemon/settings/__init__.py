@@ -2,6 +2,7 @@
 
 from daemon.settings.alerts import AlertSettings, RouteSettings
 from daemon.settings.model import ModelSettings
+from daemon.settings.secret import Secret
 from daemon.settings.section import MICROSECONDS
 from daemon.settings.services import KafkaSettings, PostgresSettings
 from daemon.settings.whole import Settings, load
@@ -17,6 +18,7 @@ __all__ = [
     "PostgresSettings",
     "RetentionSettings",
     "RouteSettings",
+    "Secret",
     "SelectionSettings",
     "Settings",
     "load",

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 
+from daemon.settings.secret import Secret
 from daemon.settings.section import Seconds, Section
 
 __all__ = ["AlertSettings", "RouteSettings"]
@@ -14,7 +15,8 @@ class RouteSettings(Section):
 
     name: Annotated[str, Field(min_length=1)]
     type: Literal["log", "webhook"]
-    url: str = ""
+    url: Secret = SecretStr("")
+    token: Secret = SecretStr("")
 
 
 class AlertSettings(Section):
@@ -32,7 +34,7 @@ class AlertSettings(Section):
             message = f"every route needs a name of its own, found {names}"
             raise ValueError(message)
         for route in routes:
-            if route.type == "webhook" and not route.url.startswith(("http://", "https://")):
+            if route.type == "webhook" and not route.url.get_secret_value().startswith(("http://", "https://")):
                 message = f"the webhook {route.name!r} needs a url that starts with http:// or https://"
                 raise ValueError(message)
         return routes

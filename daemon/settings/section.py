@@ -2,7 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from daemon.settings.secret import with_files
 
 __all__ = ["DAY_SECONDS", "MICROSECONDS", "Count", "Seconds", "Section"]
 
@@ -16,4 +18,15 @@ Count = Annotated[int, Field(ge=1)]
 class Section(BaseModel):
     """A table of the configuration: what it does not know it refuses, and nothing changes it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # What is wrong with an input may be told to anybody, the input may be a secret.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @classmethod
+    def secrets(cls) -> tuple[str, ...]:
+        """Return the keys that hold secrets; each may be given as a file, too."""
+        return tuple(name for name, field in cls.model_fields.items() if field.annotation is SecretStr)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secrets_in_files(cls, table: object) -> object:
+        return with_files(table, cls.secrets()) if isinstance(table, dict) else table

@@ -3,9 +3,10 @@
 from typing import Annotated, Literal
 
 from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
-from pydantic import Field, field_validator
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
+from daemon.settings.secret import Secret
 from daemon.settings.section import Seconds, Section
 
 __all__ = ["KafkaSettings", "PostgresSettings"]
@@ -26,15 +27,32 @@ class KafkaSettings(Section):
 class PostgresSettings(Section):
     """Where everything is kept."""
 
-    url: str = "postgresql://localhost/strandline"
+    url: Secret = SecretStr("postgresql://localhost/strandline")
+    password: Secret = SecretStr("")
 
     @field_validator("url")
     @classmethod
-    def _url_can_be_read(cls, url: str) -> str:
+    def _url_can_be_read(cls, url: SecretStr) -> SecretStr:
         try:
-            conninfo_to_dict(url)
+            conninfo_to_dict(url.get_secret_value())
         except ProgrammingError:
-            # What libpq says of it, and what was found, could tell the password.
+            # What libpq says of it could tell the password.
             message = 'expected a PostgreSQL URL such as "postgresql://user@host:5432/database"'
             raise ValueError(message) from None
         return url
+
+    @field_validator("password")
+    @classmethod
+    def _one_password(cls, password: SecretStr, others: ValidationInfo) -> SecretStr:
+        url = others.data.get("url")
+        if password and url is not None and "password" in conninfo_to_dict(url.get_secret_value()):
+            message = "expected a password here or in postgres.url, not in both"
+            raise ValueError(message)
+        return password
+
+    @property
+    def conninfo(self) -> str:
+        """What libpq connects with, the password in it: a secret."""
+        if not self.password:
+            return self.url.get_secret_value()
+        return make_conninfo(self.url.get_secret_value(), password=self.password.get_secret_value())
