@@ -5,11 +5,14 @@ from daemon.settings.model import ModelSettings
 from daemon.settings.secret import Secret
 from daemon.settings.section import MICROSECONDS
 from daemon.settings.services import KafkaSettings, PostgresSettings
-from daemon.settings.whole import Settings, load
+from daemon.settings.sources import CONFIG_VARIABLE, PREFIX, Sources
+from daemon.settings.whole import Settings, gather, is_pattern, load, validate
 from daemon.settings.work import DetectionSettings, IngestSettings, RetentionSettings, SelectionSettings
 
 __all__ = [
+    "CONFIG_VARIABLE",
     "MICROSECONDS",
+    "PREFIX",
     "AlertSettings",
     "DetectionSettings",
     "IngestSettings",
@@ -21,5 +24,9 @@ __all__ = [
     "Secret",
     "SelectionSettings",
     "Settings",
+    "Sources",
+    "gather",
+    "is_pattern",
     "load",
+    "validate",
 ]
