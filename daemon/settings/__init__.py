@@ -2,7 +2,6 @@
 
 from daemon.settings.alerts import AlertSettings, RouteSettings
 from daemon.settings.model import ModelSettings
-from daemon.settings.secret import Secret
 from daemon.settings.section import MICROSECONDS
 from daemon.settings.services import KafkaSettings, PostgresSettings
 from daemon.settings.sources import CONFIG_VARIABLE, PREFIX, Sources
@@ -21,7 +20,6 @@ __all__ = [
     "PostgresSettings",
     "RetentionSettings",
     "RouteSettings",
-    "Secret",
     "SelectionSettings",
     "Settings",
     "Sources",

@@ -4,7 +4,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from daemon.settings.secret import Secret
 from daemon.settings.section import Seconds, Section
 
 __all__ = ["AlertSettings", "RouteSettings"]
@@ -15,8 +14,8 @@ class RouteSettings(Section):
 
     name: Annotated[str, Field(min_length=1)]
     type: Literal["log", "webhook"]
-    url: Annotated[Secret, Field(validate_default=True)] = SecretStr("")
-    token: Secret = SecretStr("")
+    url: Annotated[SecretStr, Field(validate_default=True)] = SecretStr("")
+    token: SecretStr = SecretStr("")
 
     @field_validator("url")
     @classmethod

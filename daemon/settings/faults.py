@@ -22,6 +22,8 @@ def faults_of(error: ValidationError, root: type[Section], sources: Sources) -> 
 
 
 def _describe(where: KeyPath, kind: str, message: str, root: type[Section], sources: Sources) -> str:
+    if not where:
+        return message.removeprefix(_OURS)
     path, section, field = find(root, where)
     if field is None:
         return _line(sources, path, f": there is no such key{_hint(root, section, path)}")

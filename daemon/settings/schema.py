@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Literal, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Literal, Union, get_args, get_origin
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
@@ -74,22 +75,31 @@ def find(root: type[Section], path: KeyPath) -> tuple[KeyPath, type[Section], Fi
 def expected(path: KeyPath, field: FieldInfo) -> str:
     """Return what the key at ``path`` takes, in words: kind, unit, bounds."""
     origin = get_origin(field.annotation)
-    if origin is Literal:
-        return " or ".join(f'"{choice}"' for choice in get_args(field.annotation))
     if section_in(field) is not None:
         if origin is None:
             return "a table"
         if origin is tuple:
             return f"a list of tables, [[{dotted([step for step in path if isinstance(step, str)])}]]"
         return f'a table: keys stand under a name, [{path[0]}.NAME], or under [{path[0]}."*"] for all'
-    kind = next(words for each, words in _KINDS.items() if each == field.annotation)
     unit = str(path[-1]).rpartition("_")[2]
-    return kind + (f" of {unit}" if unit in _UNITS else "") + "".join(_bounds(field))
+    return _kind(field.annotation, field.metadata, f" of {unit}" if unit in _UNITS else "")
 
 
-def _bounds(field: FieldInfo) -> Iterator[str]:
+def _kind(annotation: object, bounds: Sequence[object], unit: str) -> str:
+    """Return a type in words; an alternative is made of several."""
+    if get_origin(annotation) is Annotated:
+        plain, *more = get_args(annotation)
+        return _kind(plain, [*bounds, *more], unit)
+    if get_origin(annotation) is Literal:
+        return " or ".join(f'"{choice}"' for choice in get_args(annotation))
+    if get_origin(annotation) in {Union, UnionType}:
+        return " or ".join(_kind(each, bounds, unit) for each in get_args(annotation))
+    return next(words for each, words in _KINDS.items() if each == annotation) + unit + "".join(_bounds(bounds))
+
+
+def _bounds(metadata: Sequence[object]) -> Iterator[str]:
     words = {"ge": ", at least {}", "gt": ", more than {}", "le": ", at most {}", "min_length": ", not empty"}
-    for each in field.metadata:
+    for each in (part for given in metadata for part in getattr(given, "metadata", [given])):
         for name, text in words.items():
             if hasattr(each, name):
                 yield text.format(getattr(each, name))

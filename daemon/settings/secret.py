@@ -1,29 +1,26 @@
 """Secrets: values that come from a file or the environment if they shall not stand in the configuration.
 
-A section declares ``token: Secret = SecretStr("")``; then people may write
+Where a section declares ``token: SecretStr = SecretStr("")``, people may write
 
 - ``token = "…"``: the secret itself,
 - ``token = "env:NAME"``: what the environment variable ``NAME`` holds,
 - ``token_file = "/run/secrets/token"``: what that file holds, without the end of its last line.
 
-What is made of it is a :class:`pydantic.SecretStr`: it shows as asterisks wherever it is printed or dumped, and only
-``get_secret_value()`` tells it. Those who hand settings to another process pickle them; JSON would lose the secrets.
+A SecretStr shows as asterisks wherever it is printed or dumped; only ``get_secret_value()`` tells it. Those who hand
+settings to another process pickle them: JSON would lose the secrets.
 """
 
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import BeforeValidator, SecretStr
-
-__all__ = ["FILE", "Secret", "with_files"]
+__all__ = ["ENVIRONMENT", "FILE", "reveal", "with_files"]
 
 FILE = "_file"
 """What is put behind the key of a secret to name a file that holds it."""
-
-_ENVIRONMENT = "env:"
+ENVIRONMENT = "env:"
+"""What is put before the name of an environment variable that holds a secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +32,7 @@ class _InFile:
 
 
 def with_files(table: Mapping[str, object], secrets: Iterable[str]) -> dict[str, object]:
-    """Return ``table`` with each ``<secret>_file`` in the place of its secret, to be read when that is checked."""
+    """Return ``table`` with each ``<secret>_file`` in the place of its secret, for :func:`reveal` to read."""
     found = dict(table)
     for name in secrets:
         if name + FILE in found:
@@ -43,16 +40,23 @@ def with_files(table: Mapping[str, object], secrets: Iterable[str]) -> dict[str,
     return found
 
 
-def _find(value: object) -> object:
-    if isinstance(value, _InFile):
-        return _read(value)
-    if isinstance(value, str) and value.startswith(_ENVIRONMENT):
-        name = value.removeprefix(_ENVIRONMENT)
+def reveal(given: object) -> object:
+    """Return the secret itself, from wherever it is.
+
+    Raises
+    ------
+    ValueError
+        It is not there; the message holds what was expected, and nothing that could be a secret.
+    """
+    if isinstance(given, _InFile):
+        return _read(given)
+    if isinstance(given, str) and given.startswith(ENVIRONMENT):
+        name = given.removeprefix(ENVIRONMENT)
         found = os.environ.get(name, "")
         if not found:
             raise ValueError(f"expected a secret in the environment variable {name}, which is empty or not set")
         return found
-    return value
+    return given
 
 
 def _read(source: _InFile) -> str:
@@ -62,13 +66,9 @@ def _read(source: _InFile) -> str:
         content = Path(str(source.path)).read_text(encoding="utf-8")
     except OSError as error:
         raise ValueError(f"expected a file that holds the secret: {error.strerror}") from None
-    except UnicodeDecodeError:
+    except ValueError:
         raise ValueError("expected a file that holds the secret: this one is not UTF-8 text") from None
     secret = content.removesuffix("\n").removesuffix("\r")
     if not secret:
         raise ValueError("expected a file that holds the secret: this one is empty")
     return secret
-
-
-Secret = Annotated[SecretStr, BeforeValidator(_find)]
-"""The type of a secret in a section."""

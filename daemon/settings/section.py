@@ -1,10 +1,11 @@
 """What every section of the configuration shares."""
 
+from functools import cache
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
-from daemon.settings.secret import with_files
+from daemon.settings.secret import reveal, with_files
 
 __all__ = ["DAY_SECONDS", "MICROSECONDS", "Count", "Seconds", "Section"]
 
@@ -22,6 +23,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     @classmethod
+    @cache
     def secrets(cls) -> tuple[str, ...]:
         """Return the keys that hold secrets; each may be given as a file, too."""
         return tuple(name for name, field in cls.model_fields.items() if field.annotation is SecretStr)
@@ -30,3 +32,8 @@ class Section(BaseModel):
     @classmethod
     def _secrets_in_files(cls, table: object) -> object:
         return with_files(table, cls.secrets()) if isinstance(table, dict) else table
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _secrets_from_elsewhere(cls, value: object, key: ValidationInfo) -> object:
+        return reveal(value) if key.field_name in cls.secrets() else value

@@ -6,7 +6,6 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from daemon.settings.secret import Secret
 from daemon.settings.section import Seconds, Section
 
 __all__ = ["KafkaSettings", "PostgresSettings"]
@@ -27,8 +26,8 @@ class KafkaSettings(Section):
 class PostgresSettings(Section):
     """Where everything is kept."""
 
-    url: Secret = SecretStr("postgresql://localhost/strandline")
-    password: Secret = SecretStr("")
+    url: SecretStr = SecretStr("postgresql://localhost/strandline")
+    password: SecretStr = SecretStr("")
 
     @field_validator("url")
     @classmethod

@@ -95,11 +95,15 @@ def _known(root: type[Section], name: str, table: Mapping[str, object]) -> dict[
         if setting.annotation is SecretStr:
             found[variable + FILE.upper()] = (*path[:-1], f"{path[-1]}{FILE}"), None
     found.pop(_MODEL.rstrip("_"))
-    model, separator, _ = name.removeprefix(_MODEL).rpartition("__") if name.startswith(_MODEL) else ("", "", "")
-    for key, setting in ModelSettings.model_fields.items():
-        found[_MODEL + key.upper()] = ("model", "*", key), setting
-        if separator:
-            found[f"{_MODEL}{model}__{key.upper()}"] = ("model", _model_named(model, table), key), setting
+    keys = {"__".join(str(step).upper() for step in path): (path, each) for path, each in keys_of(ModelSettings)}
+    rest = name.removeprefix(_MODEL)
+    # A name of a model may hold anything, so it is what is left when the key is taken away.
+    known = next((key for key in sorted(keys, key=len, reverse=True) if rest.endswith(f"__{key}")), None)
+    model = rest.removesuffix(f"__{known}") if known else rest.partition("__")[0]
+    for key, (path, each) in keys.items():
+        found[_MODEL + key] = ("model", "*", *path), each
+        if name.startswith(_MODEL):
+            found[f"{_MODEL}{model}__{key}"] = ("model", _model_named(model, table), *path), each
     return found
 
 

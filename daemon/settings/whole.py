@@ -44,8 +44,16 @@ class Settings(Section):
         merged: dict[str, object] = {}
         for name, own in self.model.items():
             if name == model or fnmatchcase(model, name):
-                merged.update({key: getattr(own, key) for key in own.model_fields_set})
+                merged = _laid_over(merged, own.model_dump(exclude_unset=True))
         return ModelSettings.model_validate(merged)
+
+
+def _laid_over(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        merged[key] = _laid_over(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
+    return merged
 
 
 def is_pattern(name: str) -> bool:

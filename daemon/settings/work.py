@@ -4,7 +4,6 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
-from daemon.settings.secret import Secret
 from daemon.settings.section import DAY_SECONDS, Count, Seconds, Section
 
 __all__ = ["DetectionSettings", "IngestSettings", "RetentionSettings", "SelectionSettings"]
@@ -40,7 +39,7 @@ class DetectionSettings(Section):
 class SelectionSettings(Section):
     """How samples are drawn for labelling."""
 
-    secret: Secret = SecretStr("change me")
+    secret: SecretStr = SecretStr("change me")
     payload: bool = True
 
 

@@ -2,13 +2,16 @@
 
 import pickle
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
 from daemon.settings import PostgresSettings, RouteSettings, Settings, gather, load
 from daemon.settings.lines import lines_of
+from daemon.settings.schema import dotted, expected, find, keys_of
+from daemon.settings.section import Section
 
 HIDDEN = "hunter2"
 
@@ -163,3 +166,29 @@ def test_the_environment_takes_the_place_of_what_was_inside(tmp_path: Path) -> N
     file.write_text("[[alerts.routes]]\nname = 'a'\ntype = 'log'\n")
     sources = gather(file, {"STRANDLINE_ALERTS__ROUTES": "[]"})
     assert sources.place(("alerts", "routes", 0, "name")) == "STRANDLINE_ALERTS__ROUTES"
+
+
+class Inner(Section):
+    token: SecretStr = SecretStr("")
+    keep_bytes: Annotated[int, Field(ge=1)] | Literal["off"] = 4096
+
+
+class Middle(Section):
+    inner: Inner = Inner()
+    share: Annotated[float, Field(gt=0, le=1)] = 0.5
+
+
+def test_tables_in_tables_have_keys_and_expectations_too() -> None:
+    found = {dotted(path): expected(path, field) for path, field in keys_of(Middle)}
+    assert found == {
+        "inner.token": "a text",
+        "inner.keep_bytes": 'a whole number of bytes, at least 1 or "off"',
+        "share": "a number, more than 0, at most 1",
+    }
+    assert find(Middle, ("inner", "tokn"))[1:] == (Inner, None)
+
+
+def test_secrets_in_tables_in_tables_are_found(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(HIDDEN)
+    found = Middle.model_validate({"inner": {"token_file": f"{tmp_path}/token"}})
+    assert found.inner.token.get_secret_value() == HIDDEN
