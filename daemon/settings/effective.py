@@ -7,7 +7,7 @@ from itertools import groupby
 
 from pydantic import SecretStr
 
-from daemon.settings.schema import KeyPath, dotted, find, value_at
+from daemon.settings.schema import KeyPath, dotted, find, table_of, value_at
 from daemon.settings.secret import ENVIRONMENT, FILE
 from daemon.settings.sources import Sources
 from daemon.settings.whole import Settings
@@ -39,7 +39,7 @@ def effective(settings: Settings, sources: Sources) -> list[Setting]:
 
 def as_toml(settings: Sequence[Setting]) -> Iterator[str]:
     """Return the lines of a TOML file that says the same, with the origins as comments."""
-    for table, inside in groupby(settings, key=lambda each: _table(each.path)):
+    for table, inside in groupby(settings, key=lambda each: table_of(each.path)):
         rows = [(f"{dotted(each.path[len(table) :])} = {_toml(each.value)}", each.origin) for each in inside]
         width = max(len(text) for text, _ in rows)
         yield ""
@@ -72,12 +72,6 @@ def _origin(path: KeyPath, sources: Sources) -> str:
         field is not None and field.annotation is SecretStr and isinstance(given, str) and given.startswith(ENVIRONMENT)
     )
     return f"{sources.place(path)}" + (f', "{given}"' if from_environment else "")
-
-
-def _table(path: KeyPath) -> KeyPath:
-    """Return the table in which a key is printed: that of its section, model, or position in a list."""
-    last = max((at for at, step in enumerate(path) if isinstance(step, int)), default=0)
-    return path[:2] if path[0] == "model" else path[: last + 1]
 
 
 def _toml(value: object) -> str:

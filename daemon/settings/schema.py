@@ -11,7 +11,18 @@ from pydantic.fields import FieldInfo
 from daemon.settings.secret import FILE
 from daemon.settings.section import Section
 
-__all__ = ["KeyPath", "dotted", "expected", "find", "is_text", "keys_of", "names_in", "section_in", "value_at"]
+__all__ = [
+    "KeyPath",
+    "dotted",
+    "expected",
+    "find",
+    "is_text",
+    "keys_of",
+    "names_in",
+    "section_in",
+    "table_of",
+    "value_at",
+]
 
 KeyPath = tuple[str | int, ...]
 """The way to a key: names of tables, positions in lists."""
@@ -114,6 +125,12 @@ def dotted(path: Sequence[str | int]) -> str:
         else:
             text += ("." if text else "") + (step if _BARE.fullmatch(step) else f'"{step}"')
     return text
+
+
+def table_of(path: KeyPath) -> KeyPath:
+    """Return the table under whose header a key is shown: its section, its model, its place in a list of tables."""
+    last = max((at for at, step in enumerate(path) if isinstance(step, int)), default=0)
+    return path[:2] if path[0] == "model" else path[: last + 1]
 
 
 def value_at(table: object, path: KeyPath) -> object:

@@ -1,28 +1,4 @@
-import tomllib
-from pathlib import Path
-
-from daemon.settings import ModelSettings, Settings, load
-
-DEFAULTS = Path("config.toml")
-
-
-def test_the_commented_file_holds_every_key_and_its_default() -> None:
-    written = tomllib.loads(DEFAULTS.read_text())
-    assert load(DEFAULTS, {}) == Settings(model={"*": ModelSettings()})
-    for name, section in Settings.model_fields.items():
-        if name == "model":
-            assert set(written["model"]["*"]) == set(ModelSettings.model_fields)
-        else:
-            assert set(written[name]) == set(
-                section.default.model_fields_set | type(section.default).model_fields.keys()
-            )
-
-
-def test_every_key_is_commented() -> None:
-    for line in DEFAULTS.read_text().splitlines():
-        key = line.partition("=")[0].strip()
-        if "=" in line and not line.startswith("#") and key not in {"url", "name"}:
-            assert "#" in line, f"{line!r} says neither what it is nor its unit"
+from daemon.settings import ModelSettings, Settings
 
 
 def test_the_most_specific_model_settings_win_key_by_key() -> None:
