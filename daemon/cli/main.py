@@ -33,7 +33,7 @@ A first round:
   strandline queue next   the next sample to label
 
 Configuration: --config, else $STRANDLINE_CONFIG, else ./config.toml, else strandline/config.toml in the user's \
-configuration directory, else the defaults.
+configuration directory, else the defaults. Any key by the environment, too: STRANDLINE_INGEST__WORKERS=4.
 """
 
 app = typer.Typer(

@@ -1,7 +1,8 @@
 """What is wrong with settings, told to a person: where it stands, what was found and what was expected."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from typing import get_origin
 
 from pydantic import SecretStr, ValidationError
 
@@ -64,6 +65,15 @@ def _hint(root: type[Section], section: type[Section], path: KeyPath) -> str:
     """Return what was meant perhaps: a key of the same table, or one of that name in another."""
     name = str(path[-1])
     near = [dotted((*path[:-1], each)) for each in get_close_matches(name, names_in(section), 1)]
-    elsewhere = [dotted(each) for each, _ in keys_of(root) if each[-1] == name]
+    elsewhere = [dotted(each) for each in _everywhere(root) if each[-1] == name]
     found = (near + elsewhere)[:1]
     return f"; did you mean {found[0]}?" if found else ""
+
+
+def _everywhere(root: type[Section]) -> Iterator[KeyPath]:
+    """Yield every key, those of tables by name under "*"."""
+    for path, field in keys_of(root):
+        yield path
+        inner = section_in(field)
+        if inner is not None and get_origin(field.annotation) is Mapping:
+            yield from ((*path, "*", *inside) for inside, _ in keys_of(inner))

@@ -1,5 +1,6 @@
 """The services the daemon talks to: Kafka and PostgreSQL."""
 
+import re
 from typing import Annotated, Literal
 
 from psycopg import ProgrammingError
@@ -9,6 +10,9 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from daemon.settings.section import Seconds, Section
 
 __all__ = ["KafkaSettings", "PostgresSettings"]
+
+
+_PORTS = re.compile(r"[\d,]*")
 
 
 class KafkaSettings(Section):
@@ -32,12 +36,12 @@ class PostgresSettings(Section):
     @field_validator("url")
     @classmethod
     def _url_can_be_read(cls, url: SecretStr) -> SecretStr:
-        try:
-            conninfo_to_dict(url.get_secret_value())
-        except ProgrammingError:
-            # What libpq says of it could tell the password.
-            message = 'expected a PostgreSQL URL such as "postgresql://user@host:5432/database"'
-            raise ValueError(message) from None
+        if not _can_be_read(url.get_secret_value()):
+            message = (
+                'expected a PostgreSQL URL such as "postgresql://user@host:5432/database"; '
+                "@ and / in a password are written %40 and %2F"
+            )
+            raise ValueError(message)
         return url
 
     @field_validator("password")
@@ -55,3 +59,16 @@ class PostgresSettings(Section):
         if not self.password:
             return self.url.get_secret_value()
         return make_conninfo(self.url.get_secret_value(), password=self.password.get_secret_value())
+
+
+def _can_be_read(url: str) -> bool:
+    """Tell whether libpq understands a URL as it was meant; else what it says of it would show the password.
+
+    Of a password in which "@" and "/" stand as they are, it takes a part for the host or the port.
+    """
+    try:
+        given = conninfo_to_dict(url)
+    except ProgrammingError:
+        return False
+    host, port = str(given.get("host", "")), str(given.get("port", ""))
+    return "@" not in host.removeprefix("@") and _PORTS.fullmatch(port) is not None

@@ -24,10 +24,9 @@ __all__ = ["CONFIG_VARIABLE", "PREFIX", "Sources", "lay_environment", "read_file
 PREFIX = "STRANDLINE_"
 CONFIG_VARIABLE = "STRANDLINE_CONFIG"
 _MODEL = "STRANDLINE_MODEL__"
-_KUBERNETES = re.compile(
-    # What Kubernetes sets for a service whose name begins with "strandline".
-    r"STRANDLINE_(?:[A-Z0-9]+_)*(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9]+)*|PORT(?:_\d+_[A-Z]+(?:_PROTO|_PORT|_ADDR)?)?)"
-)
+# What Kubernetes sets for a service whose name begins with "strandline".
+_SERVICE = re.compile(r"STRANDLINE_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)=.*")
+_SERVICE_PORT = re.compile(r"STRANDLINE_(\w+_)?PORT=(tcp|udp|sctp)://.*")
 _DECODE_PLACE = re.compile(r"^(.*) \(at (?:line (\d+), column \d+|end of document)\)$", re.DOTALL)
 
 
@@ -71,7 +70,7 @@ def read_file(path: Path | None) -> Sources:
 def lay_environment(sources: Sources, root: type[Section], environment: Mapping[str, str] = os.environ) -> None:
     """Lay what the environment says over ``sources``; a name that is not known becomes a fault there."""
     for name in sorted(environment):
-        if not name.startswith(PREFIX) or name == CONFIG_VARIABLE or _KUBERNETES.fullmatch(name):
+        if not name.startswith(PREFIX) or name == CONFIG_VARIABLE or _of_a_service(name, environment[name]):
             continue
         known = _known(root, name, sources.table)
         if name not in known:
@@ -81,6 +80,10 @@ def lay_environment(sources: Sources, root: type[Section], environment: Mapping[
             continue
         path, setting = known[name]
         _lay(sources, path, _parse(environment[name], setting), name)
+
+
+def _of_a_service(name: str, value: str) -> bool:
+    return any(pattern.fullmatch(f"{name}={value}") for pattern in (_SERVICE, _SERVICE_PORT))
 
 
 def _known(root: type[Section], name: str, table: Mapping[str, object]) -> dict[str, tuple[KeyPath, FieldInfo | None]]:

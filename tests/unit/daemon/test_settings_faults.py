@@ -9,6 +9,10 @@ from daemon.settings import load
 from sinks.errors import BadSettings
 
 HIDDEN = "hunter2"
+POSTGRES_URL = (
+    'expected a PostgreSQL URL such as "postgresql://user@host:5432/database"; '
+    "@ and / in a password are written %40 and %2F"
+)
 
 
 def bad(tmp_path: Path, text: str | bytes, **environment: str) -> list[str]:
@@ -79,8 +83,11 @@ def bad(tmp_path: Path, text: str | bytes, **environment: str) -> list[str]:
         ),
         (
             "[postgres]\nurl = 'me hunter2'",
-            'FILE:2: postgres.url: expected a PostgreSQL URL such as "postgresql://user@host:5432/database"',
+            f"FILE:2: postgres.url: {POSTGRES_URL}",
         ),
+        ("[postgres]\nurl = 'postgresql://me:a@hunter2@db/b'", f"FILE:2: postgres.url: {POSTGRES_URL}"),
+        ("[postgres]\nurl = 'postgresql://me:hunter2/a@db/b'", f"FILE:2: postgres.url: {POSTGRES_URL}"),
+        ("window_seconds = 60", 'FILE:1: window_seconds: there is no such key; did you mean model."*".window_seconds?'),
         ("[selection]\nsecret = ['hunter2']", "FILE:2: selection.secret: expected a text"),
         (
             "[postgres]\nurl = 'postgresql://me:hunter2@a/b'\npassword = 'hunter2'",
@@ -149,6 +156,7 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
     [
         ("INGEST_WORKERS", "2", ": there is no such setting; did you mean STRANDLINE_INGEST__WORKERS?"),
         ("MODEL__DIGITS__OWNR", "me", ": there is no such setting; did you mean STRANDLINE_MODEL__DIGITS__OWNER?"),
+        ("OPS_PORT", "9000", ": there is no such setting"),
         ("XYZ", "me", ": there is no such setting"),
         ("INGEST__WORKERS", "0", ": ingest.workers = 0: expected a whole number, at least 1"),
         ("INGEST__WORKERS", "1\nx = 2", ": ingest.workers = '1\\nx = 2': expected a whole number, at least 1"),
@@ -156,7 +164,7 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
         (
             "POSTGRES__URL",
             "me hunter2",
-            ': postgres.url: expected a PostgreSQL URL such as "postgresql://user@host:5432/database"',
+            f": postgres.url: {POSTGRES_URL}",
         ),
         (
             "POSTGRES__URL_FILE",
