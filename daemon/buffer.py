@@ -195,7 +195,7 @@ class Buffer:
     def _day_key(self, day: int) -> bytes:
         if len(self._day_keys) > _DAYS_KEPT:
             self._day_keys.clear()
-        secret = self._settings.selection.secret.encode()[:64]
+        secret = self._settings.selection.secret.get_secret_value().encode()[:64]
         key = blake2b(f"strandline draw {day}".encode(), key=secret, digest_size=32).digest()
         self._day_keys[day] = key
         return key

@@ -165,7 +165,7 @@ def _die_with(parent: int) -> None:
 
 
 def _connector(settings: Settings, name: str) -> Callable[[], Connection]:
-    url = settings.postgres.url
+    url = settings.postgres.conninfo
 
     def connect_and_check() -> Connection:
         connection = connect(url, name=name)

@@ -49,7 +49,7 @@ def working(settings: Settings, owner: str = "test") -> Iterator[Worker]:
         poll_records=settings.ingest.poll_records,
         max_event_bytes=settings.ingest.max_event_bytes,
     )
-    worker = Worker(settings, source, lambda: connect(settings.postgres.url, name="test"), owner, stop)
+    worker = Worker(settings, source, lambda: connect(settings.postgres.conninfo, name="test"), owner, stop)
     faults: list[BaseException] = []
 
     def run() -> None:

@@ -15,12 +15,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from daemon.settings import Settings, load
+from daemon.settings import CONFIG_VARIABLE, Settings, load
 from sinks.database import Connection, check_version, connect
 
 __all__ = ["choose_config", "clean", "invocation", "open_database", "print_json", "print_table", "settings_of", "when"]
-
-CONFIG_VARIABLE = "STRANDLINE_CONFIG"
 
 
 def choose_config(given: Path | None) -> Path | None:
@@ -64,7 +62,7 @@ def open_database(context: typer.Context) -> Connection:
     WrongDatabaseVersion
         Its schema is of another version.
     """
-    connection = connect(settings_of(context).postgres.url, name=f"cli {context.info_name}")
+    connection = connect(settings_of(context).postgres.conninfo, name=f"cli {context.info_name}")
     try:
         check_version(connection)
     except BaseException:

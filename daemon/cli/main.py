@@ -8,7 +8,7 @@ from typing import Annotated
 import psycopg
 import typer
 
-from daemon.cli import alerts, demo, queue, reference, run
+from daemon.cli import alerts, check, demo, queue, reference, run
 from sinks.errors import BadData, DatabaseUnavailable, StrandlineError
 
 __all__ = ["app", "main"]
@@ -33,7 +33,7 @@ A first round:
   strandline queue next   the next sample to label
 
 Configuration: --config, else $STRANDLINE_CONFIG, else ./config.toml, else strandline/config.toml in the user's \
-configuration directory, else the defaults.
+configuration directory, else the defaults. Any key by the environment, too: STRANDLINE_INGEST__WORKERS=4.
 """
 
 app = typer.Typer(
@@ -49,7 +49,7 @@ app = typer.Typer(
 # In the order in which --help lists them.
 app.command()(demo.demo)
 app.command()(run.run)
-app.command()(run.check)
+app.command()(check.check)
 app.command()(run.status)
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(queue.app, name="queue")

@@ -1,4 +1,4 @@
-"""``strandline run``, ``check``, ``status`` and ``db``: the daemon itself and whether it is well."""
+"""``strandline run``, ``status`` and ``db``: the daemon itself and whether it is well."""
 
 import json
 from typing import Annotated
@@ -11,16 +11,13 @@ from daemon import status as status_of
 from daemon.cli.context import open_database, settings_of
 from daemon.logs import LEVELS, configure
 from daemon.processes import ROLES, supervise
-from daemon.source import KafkaSource
 from sinks.cohorts import check_windows
 from sinks.database import upgrade
-from sinks.errors import BadSettings, StrandlineError
+from sinks.errors import BadSettings
 
-__all__ = ["check", "database", "run", "status"]
+__all__ = ["database", "run", "status"]
 
 database = typer.Typer(no_args_is_help=True, help="The database's tables.")
-
-_DEFAULT_SECRET = "change me"  # noqa: S105 - what check warns of
 
 
 def run(
@@ -35,48 +32,12 @@ def run(
         raise BadSettings(f"--role {role}: expected one of {', '.join(ROLES)}")
     settings = settings_of(context)
     configure(log_level)
-    _reach_database(context)
+    with open_database(context) as connection:
+        check_windows(connection, lambda model: settings.of(model).window_seconds)
     if role:
         ROLES[role](settings)
     else:
         supervise(settings, log_level)
-
-
-def check(context: typer.Context) -> None:
-    """Check the configuration and reach Kafka and PostgreSQL with it; print what is in force."""
-    settings = settings_of(context)
-    console = Console()
-    console.print_json(settings.model_dump_json(exclude={"selection": {"secret"}, "postgres": {"url"}}))
-    faults = 0
-    for what, reach in (("PostgreSQL", _reach_database), ("Kafka", _reach_kafka)):
-        try:
-            reach(context)
-        except StrandlineError as error:
-            faults += 1
-            console.print(f"[red]✗[/red] {what}: {error}", highlight=False)
-        else:
-            console.print(f"[green]✓[/green] {what}")
-    if settings.selection.secret == _DEFAULT_SECRET:
-        console.print("[yellow]![/yellow] selection.secret is the default: a producer could choose what is labelled")
-    if faults:
-        raise typer.Exit(1)
-
-
-def _reach_database(context: typer.Context) -> None:
-    with open_database(context) as connection:
-        check_windows(connection, lambda model: settings_of(context).of(model).window_seconds)
-
-
-def _reach_kafka(context: typer.Context) -> None:
-    settings = settings_of(context)
-    source = KafkaSource(settings.kafka, poll_records=1, max_event_bytes=settings.ingest.max_event_bytes)
-    try:
-        found = {topic for topic, _ in source.partitions()}
-        missing = sorted(set(settings.kafka.topics) - found)
-        if missing:
-            raise BadSettings(f"kafka.topics: there is no topic {', '.join(missing)}")
-    finally:
-        source.close()
 
 
 def status(
@@ -105,5 +66,5 @@ def status(
 @database.command("upgrade")
 def database_upgrade(context: typer.Context) -> None:
     """Make the tables, or bring them to this version."""
-    before, after = upgrade(settings_of(context).postgres.url)
+    before, after = upgrade(settings_of(context).postgres.conninfo)
     typer.echo(f"database: {after}" + ("" if before == after else f" (was {before or 'empty'})"))

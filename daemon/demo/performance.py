@@ -103,7 +103,7 @@ class _Performance:
         traffic = Traffic(train(self._seed), self._seed, start)
         self._say(f"a small neural network has learnt nine of the ten digits: all but the {UNSEEN}")
         self._build_reference(settings, traffic)
-        connection = stack.enter_context(self._stage.wait_for_daemon(process, settings.postgres.url))
+        connection = stack.enter_context(self._stage.wait_for_daemon(process, settings.postgres.conninfo))
         self._say("the daemon reads from the broker: here comes the traffic")
         player = stack.enter_context(Player(bootstrap, TOPIC, traffic, start, under_way))
         return View(connection, start // WINDOW_SECONDS), player, process
@@ -112,7 +112,7 @@ class _Performance:
         path = self._stage.directory / "reference.jsonl"
         traffic.write_reference(path)
         self._interruption.check()
-        with connect(settings.postgres.url, name="demo") as connection:
+        with connect(settings.postgres.conninfo, name="demo") as connection:
             built = references.build(
                 settings, connection, path, MODEL, VERSION, progress=lambda _: self._interruption.check()
             )

@@ -20,7 +20,7 @@ from daemon.demo.processes import GuardedProcess
 from daemon.demo.services import EmbeddedBroker, EmbeddedPostgres
 from daemon.demo.story import WINDOW_SECONDS
 from daemon.demo.traffic import EVENTS_PER_WINDOW, MODEL, PARTITIONS
-from daemon.settings import Settings, load
+from daemon.settings import PREFIX, Settings, load
 from sinks.database import Connection, connect, upgrade
 
 __all__ = ["TOPIC", "Stage", "directory", "working_directory"]
@@ -88,13 +88,15 @@ class Stage:
             )
             self.config.write_text(text, encoding="utf-8")
             self._interruption.check()
-            yield load(self.config), broker.bootstrap
+            # What the environment says is for a daemon in earnest, and so is its database.
+            yield load(self.config, {}), broker.bootstrap
 
     @contextmanager
     def daemon(self) -> Iterator[GuardedProcess]:
         """Start the daemon as anybody would: ``strandline run``."""
         command = [sys.executable, "-m", "daemon", "--config", str(self.config), "run"]
-        process = GuardedProcess("the daemon", command, self.directory / "daemon.log")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        process = GuardedProcess("the daemon", command, self.directory / "daemon.log", environment=environment)
         try:
             yield process
         finally:

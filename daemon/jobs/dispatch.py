@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 
 from daemon.audiences import audience_of
-from daemon.settings import AlertSettings, Settings
+from daemon.settings import AlertSettings, RouteSettings, Settings
 from sinks.alerts import notices, repeats
 from sinks.database import Connection
 from sinks.outbox import Letter, claim, delivered, failed, put_back
@@ -25,9 +25,13 @@ _LAST_RETRY_SECONDS = 900.0
 
 def routes_of(settings: AlertSettings) -> list[Route]:
     """Return the configured routes."""
-    return [
-        make(each.type, each.name, **({"url": each.url} if each.type == "webhook" else {})) for each in settings.routes
-    ]
+    return [make(each.type, each.name, **_options(each)) for each in settings.routes]
+
+
+def _options(route: RouteSettings) -> dict[str, str]:
+    if route.type == "log":
+        return {}
+    return {"url": route.url.get_secret_value(), "token": route.token.get_secret_value()}
 
 
 class DispatchJob:

@@ -4,11 +4,14 @@ from daemon.settings.alerts import AlertSettings, RouteSettings
 from daemon.settings.model import ModelSettings
 from daemon.settings.section import MICROSECONDS
 from daemon.settings.services import KafkaSettings, PostgresSettings
-from daemon.settings.whole import Settings, load
+from daemon.settings.sources import CONFIG_VARIABLE, PREFIX, Sources
+from daemon.settings.whole import Settings, gather, is_pattern, load, validate
 from daemon.settings.work import DetectionSettings, IngestSettings, RetentionSettings, SelectionSettings
 
 __all__ = [
+    "CONFIG_VARIABLE",
     "MICROSECONDS",
+    "PREFIX",
     "AlertSettings",
     "DetectionSettings",
     "IngestSettings",
@@ -19,5 +22,9 @@ __all__ = [
     "RouteSettings",
     "SelectionSettings",
     "Settings",
+    "Sources",
+    "gather",
+    "is_pattern",
     "load",
+    "validate",
 ]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from daemon.settings.section import Seconds, Section
 
@@ -14,7 +14,16 @@ class RouteSettings(Section):
 
     name: Annotated[str, Field(min_length=1)]
     type: Literal["log", "webhook"]
-    url: str = ""
+    url: Annotated[SecretStr, Field(validate_default=True)] = SecretStr("")
+    token: SecretStr = SecretStr("")
+
+    @field_validator("url")
+    @classmethod
+    def _webhooks_have_one(cls, url: SecretStr, others: ValidationInfo) -> SecretStr:
+        if others.data.get("type") == "webhook" and not url.get_secret_value().startswith(("http://", "https://")):
+            message = "expected a URL that starts with http:// or https://, for a webhook"
+            raise ValueError(message)
+        return url
 
 
 class AlertSettings(Section):
@@ -26,13 +35,9 @@ class AlertSettings(Section):
 
     @field_validator("routes")
     @classmethod
-    def _routes_make_sense(cls, routes: tuple[RouteSettings, ...]) -> tuple[RouteSettings, ...]:
+    def _names_differ(cls, routes: tuple[RouteSettings, ...]) -> tuple[RouteSettings, ...]:
         names = [route.name for route in routes]
         if len(set(names)) < len(names):
-            message = f"every route needs a name of its own, found {names}"
+            message = f"expected a name of its own for every route, found {names}"
             raise ValueError(message)
-        for route in routes:
-            if route.type == "webhook" and not route.url.startswith(("http://", "https://")):
-                message = f"the webhook {route.name!r} needs a url that starts with http:// or https://"
-                raise ValueError(message)
         return routes

@@ -15,7 +15,7 @@ _BUDGET = re.compile(r"^(\d+(?:\.\d+)?) per (?:(\d+) )?(hour|day|week|year)s?$")
 
 
 class ModelSettings(Section):
-    """The settings of one model, or of all that have none of their own."""
+    """What is watched of a model, how closely, and for whom."""
 
     kind: Literal["classifier", "regressor", "detector", "text", "ranking"] = "classifier"
     window_seconds: Count = 300

@@ -1,8 +1,11 @@
 """What every section of the configuration shares."""
 
+from functools import cache
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
+
+from daemon.settings.secret import reveal, with_files
 
 __all__ = ["DAY_SECONDS", "MICROSECONDS", "Count", "Seconds", "Section"]
 
@@ -16,4 +19,21 @@ Count = Annotated[int, Field(ge=1)]
 class Section(BaseModel):
     """A table of the configuration: what it does not know it refuses, and nothing changes it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # What is wrong with an input may be told to anybody, the input may be a secret.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @classmethod
+    @cache
+    def secrets(cls) -> tuple[str, ...]:
+        """Return the keys that hold secrets; each may be given as a file, too."""
+        return tuple(name for name, field in cls.model_fields.items() if field.annotation is SecretStr)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secrets_in_files(cls, table: object) -> object:
+        return with_files(table, cls.secrets()) if isinstance(table, dict) else table
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _secrets_from_elsewhere(cls, value: object, key: ValidationInfo) -> object:
+        return reveal(value) if key.field_name in cls.secrets() else value

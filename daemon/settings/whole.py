@@ -1,23 +1,28 @@
 """The whole configuration, as ``config.toml`` describes it: every key, checked; nothing unknown passes."""
 
-import tomllib
+import os
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pydantic import ValidationError, field_validator
 
 from daemon.settings.alerts import AlertSettings
+from daemon.settings.faults import faults_of
 from daemon.settings.model import ModelSettings
 from daemon.settings.section import Section
 from daemon.settings.services import KafkaSettings, PostgresSettings
+from daemon.settings.sources import Sources, lay_environment, read_file
 from daemon.settings.work import DetectionSettings, IngestSettings, RetentionSettings, SelectionSettings
 from sinks.errors import BadSettings
 
-__all__ = ["Settings", "load"]
+__all__ = ["Settings", "gather", "is_pattern", "load", "validate"]
+
+_WILDCARDS = "*?["
 
 
 class Settings(Section):
-    """Everything that can be set."""
+    """Everything that can be set. ``model`` holds what was set under each name or pattern, the most specific last."""
 
     kafka: KafkaSettings = KafkaSettings()
     postgres: PostgresSettings = PostgresSettings()
@@ -28,52 +33,71 @@ class Settings(Section):
     retention: RetentionSettings = RetentionSettings()
     model: Mapping[str, ModelSettings] = {}
 
-    @field_validator("model", mode="before")
+    @field_validator("model")
     @classmethod
-    def _template_first(cls, tables: object) -> object:
-        """Lay each model's own settings over those of the template ``"*"``."""
-        if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
-            return tables
-        template = tables.get("*", {})
-        return {name: {**template, **table} for name, table in tables.items()}
+    def _most_specific_last(cls, models: Mapping[str, ModelSettings]) -> Mapping[str, ModelSettings]:
+        """Sort "*" before longer patterns, and those before names; of two as long the later wins."""
+        return {name: models[name] for name in sorted(models, key=lambda name: (not is_pattern(name), len(name)))}
 
     def of(self, model: str) -> ModelSettings:
-        """Return the settings in force for ``model``."""
-        return self.model.get(model) or self.model.get("*") or _DEFAULT_MODEL
+        """Return the settings in force for ``model``: those of every pattern it matches, key by key."""
+        merged: dict[str, object] = {}
+        for name, own in self.model.items():
+            if name == model or fnmatchcase(model, name):
+                merged = _laid_over(merged, own.model_dump(exclude_unset=True))
+        return ModelSettings.model_validate(merged)
 
 
-_DEFAULT_MODEL = ModelSettings()
+def _laid_over(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        merged[key] = _laid_over(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
+    return merged
 
 
-def load(path: Path | None) -> Settings:
-    """Return the settings of the file at ``path``, or the defaults if there is none.
+def is_pattern(name: str) -> bool:
+    """Tell whether a name of settings stands for several models, as a file name may in a shell."""
+    return any(each in name for each in _WILDCARDS)
+
+
+def gather(path: Path | None, environment: Mapping[str, str] = os.environ) -> Sources:
+    """Return what the file at ``path`` and the environment say, and where, before any of it is checked.
 
     Raises
     ------
     BadSettings
-        The file cannot be read, is not TOML, or holds what is not understood: every fault at once, each with
-        file, key, value and what was expected.
+        The file cannot be read, or is not TOML.
     """
-    if path is None:
-        return Settings()
+    sources = read_file(path)
+    lay_environment(sources, Settings, environment)
+    return sources
+
+
+def validate(sources: Sources) -> Settings:
+    """Return the settings that ``sources`` make.
+
+    Raises
+    ------
+    BadSettings
+        Something is not understood: every fault at once, each with place, key, value and what was expected.
+    """
+    faults = list(sources.faults)
     try:
-        return Settings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise BadSettings(f"{path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise BadSettings(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from error
-    except tomllib.TOMLDecodeError as error:
-        raise BadSettings(f"{path}: not TOML: {error}") from error
+        settings = Settings.model_validate(sources.table)
     except ValidationError as error:
-        faults = "\n".join(f"  {path}: {_describe(fault)}" for fault in error.errors())
-        raise BadSettings("\n" + faults) from error
+        faults += faults_of(error, Settings, sources)
+    if faults:
+        raise BadSettings("".join(f"\n  {fault}" for fault in faults))
+    return settings
 
 
-def _describe(fault: Mapping[str, object]) -> str:
-    place = fault["loc"]
-    key = ".".join(str(step) for step in place) if isinstance(place, tuple) else str(place)
-    if fault["type"] == "extra_forbidden":
-        return f"{key}: there is no such key"
-    if key == "postgres.url":
-        return f"{key}: {str(fault['msg']).removeprefix('Value error, ')}"
-    return f"{key} = {fault['input']!r}: {str(fault['msg']).removeprefix('Value error, ')}"
+def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Return the settings in force: the defaults, over them the file at ``path``, over both the environment.
+
+    Raises
+    ------
+    BadSettings
+        As :func:`gather` and :func:`validate` say.
+    """
+    return validate(gather(path, environment))

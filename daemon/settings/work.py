@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from daemon.settings.section import DAY_SECONDS, Count, Seconds, Section
 
@@ -40,7 +40,7 @@ class DetectionSettings(Section):
 class SelectionSettings(Section):
     """How samples are drawn for labelling."""
 
-    secret: str = "change me"  # noqa: S105 - a default that `check` warns of, not a secret
+    secret: SecretStr = SecretStr("change me")
     payload: bool = True
 
 

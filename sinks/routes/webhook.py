@@ -18,13 +18,14 @@ _REASON_BYTES = 200
 
 
 class WebhookRoute:
-    """Posts messages to a URL; whatever answers 2xx has them."""
+    """Posts messages to a URL; whatever answers 2xx has them. ``token``, if any, goes along as a bearer token."""
 
-    def __init__(self, name: str, *, url: str) -> None:
+    def __init__(self, name: str, *, url: str, token: str = "") -> None:
         self.name = name
         self._url = url
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         # A redirect could lead inside the network: the receiver must be where the configuration says.
-        self._client = httpx.Client(timeout=_TIMEOUT, follow_redirects=False)
+        self._client = httpx.Client(timeout=_TIMEOUT, follow_redirects=False, headers=headers)
 
     def send(self, message: Message, *, key: str) -> None:
         """Post ``message``; the key goes along as ``Idempotency-Key``."""

@@ -87,7 +87,7 @@ def wait_until_read(url: str, ends: dict[int, int], seconds: float, log: Path) -
 
 def finish(settings: Settings, *, publishing: bool) -> None:
     """Close and decide whatever is left."""
-    with connect(settings.postgres.url, name="test") as connection:
+    with connect(settings.postgres.conninfo, name="test") as connection:
         while ReduceJob(settings, publishing=publishing).run_once(connection):
             pass
         while SelectJob(settings, publish=publishing).run_once(connection):

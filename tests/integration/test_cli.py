@@ -12,8 +12,9 @@ import pytest
 
 from sinks.alerts import Audience, record
 from sinks.database import Connection, connect
+from tests.harness import new_topic
 from tests.rows import add_candidates, add_items, add_model, transition
-from tests.services import ROOT, Postgres
+from tests.services import ROOT, ApacheKafka, Postgres
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -154,6 +155,94 @@ def test_the_database_must_be_there_and_of_this_version(tmp_path: Path, postgres
     assert "strandline db upgrade" in empty.stderr
 
 
+NO_COPIES = "PostgreSQL has no archive and no standby; labels cannot be computed again: see docs/operations.md"
+NO_SECRET = "selection.secret is the default: a producer could choose which of its events are labelled"
+
+
+def test_check_tells_what_is_in_force_and_whether_it_works(
+    tmp_path: Path, database: str, connection: Connection, kafka: ApacheKafka
+) -> None:
+    add_model(connection)
+    (tmp_path / "url").write_text(database + "\n")
+    (tmp_path / "config.toml").write_text(
+        f"[postgres]\nurl_file = '{tmp_path}/url'\n"
+        f"[kafka]\ntopics = ['{new_topic(kafka, 1)}']\nbootstrap_servers = ['{kafka.bootstrap}']\n"
+        "[model.digit]\nowner = '[me]'\n[model.'digi*']\nrunbook = 'https://wiki'\n"
+    )
+    variables = {"STRANDLINE_INGEST__WORKERS": "2", "STRANDLINE_SELECTION__SECRET": "hunter2"}
+    shown = strandline(tmp_path, "check", **variables)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert [line for line in shown.stdout.splitlines() if line and not line.endswith("# default")][4:] == [
+        "[postgres]",
+        f'url = "**********"  # config.toml:2, url_file = "{tmp_path}/url"',
+        "[ingest]",
+        "workers = 2                    # STRANDLINE_INGEST__WORKERS",
+        "[detection]",
+        "[selection]",
+        'secret = "**********"  # STRANDLINE_SELECTION__SECRET',
+        "[alerts]",
+        "[[alerts.routes]]",
+        "[retention]",
+        '[model."*"]',
+        '[model."digi*"]',
+        'runbook = "https://wiki"  # config.toml:9',
+        "[model.digit]",
+        'owner = "[me]"  # config.toml:7',
+        "✓ PostgreSQL",
+        "✓ Kafka",
+        '! model."digit": no such model has sent events yet; did you mean digits?',
+        f"! {NO_COPIES}",
+    ]
+    found = strandline(tmp_path, "check", "--json", **variables)
+    answer = json.loads(found.stdout)
+    assert answer["ok"]
+    assert len(answer["warnings"]) == 2
+    assert {"key": "ingest.workers", "value": 2, "origin": "STRANDLINE_INGEST__WORKERS"} in answer["settings"]
+    for secret in (database, "hunter2"):
+        assert secret not in shown.stdout + found.stdout
+
+
+def test_check_tells_what_does_not_work(tmp_path: Path, postgres: Postgres, kafka: ApacheKafka) -> None:
+    def checks(database: str, broker: str) -> list[str]:
+        (tmp_path / "config.toml").write_text(
+            f"[postgres]\nurl = '{database}'\n[kafka]\ntopics = ['none']\nbootstrap_servers = ['{broker}']\n"
+        )
+        found = strandline(tmp_path, "check", "--json")
+        assert (found.returncode, found.stderr) == (1, "")
+        answer = json.loads(found.stdout)
+        assert NO_SECRET in answer["warnings"]
+        return [f"{each['name']}: {each['error']}".splitlines()[0] for each in answer["checks"]]
+
+    with connect(postgres.new_database(), name="test") as opened:
+        (wanted,) = opened.execute("SELECT version_num FROM alembic_version").fetchone() or ("",)
+    assert checks(postgres.new_database(empty=True), kafka.bootstrap) == [
+        (
+            "PostgreSQL: The database's schema is not the one this version works with. It has no tables of ours yet "
+            f"(wanted: {wanted}). Make them with: strandline db upgrade"
+        ),
+        "Kafka: The configuration is not valid. kafka.topics: there is no topic none",
+    ]
+    assert checks("postgresql://me:hunter2@127.0.0.1:1/none", "127.0.0.1:1") == [
+        (
+            'PostgreSQL: The database does not answer. connection failed: connection to server at "127.0.0.1", port 1 '
+            "failed: Connection refused"
+        ),
+        "Kafka: Kafka does not answer. 127.0.0.1:1: KafkaTimeoutError: Unable to bootstrap from ['127.0.0.1:1']",
+    ]
+
+
+def test_a_wrong_configuration_is_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[ingest]\nworkers = 0\n")
+    for command in (("check",), ("check", "--json"), ("queue", "stats")):
+        found = strandline(tmp_path, *command, STRANDLINE_KAFKA__GROUPS="a")
+        assert (found.returncode, found.stdout) == (2, "")
+        assert [line.rstrip() for line in found.stderr.splitlines()] == [
+            "strandline: The configuration is not valid.",
+            "  STRANDLINE_KAFKA__GROUPS: there is no such setting; did you mean STRANDLINE_KAFKA__GROUP?",
+            "  config.toml:2: ingest.workers = 0: expected a whole number, at least 1",
+        ]
+
+
 def test_where_the_configuration_is_found(tmp_path: Path) -> None:
     def told(*arguments: str, **variables: str) -> str:
         return strandline(tmp_path, *arguments, "queue", "stats", **variables).stderr
@@ -161,11 +250,11 @@ def test_where_the_configuration_is_found(tmp_path: Path) -> None:
     (tmp_path / "strandline").mkdir()
     for place in ("strandline/config.toml", "config.toml", "named.toml", "given.toml"):
         (tmp_path / place).write_text("nonsense = 1\n")
-    assert "given.toml: nonsense" in told("--config", "given.toml", STRANDLINE_CONFIG="named.toml")
-    assert "named.toml: nonsense" in told(STRANDLINE_CONFIG="named.toml")
-    assert "\n  config.toml: nonsense" in told()
+    assert "given.toml:1: nonsense" in told("--config", "given.toml", STRANDLINE_CONFIG="named.toml")
+    assert "named.toml:1: nonsense" in told(STRANDLINE_CONFIG="named.toml")
+    assert "\n  config.toml:1: nonsense" in told()
     (tmp_path / "config.toml").unlink()
-    assert "strandline/config.toml: nonsense" in told()
+    assert "strandline/config.toml:1: nonsense" in told()
 
 
 def test_help_and_version(tmp_path: Path) -> None:

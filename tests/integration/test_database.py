@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
+from sinks.backups import are_there_copies
 from sinks.database import check_version, connect, upgrade
 from sinks.errors import DatabaseUnavailable, WrongDatabaseVersion
 from sinks.schema import metadata
@@ -40,3 +41,13 @@ def test_a_database_of_a_newer_version_is_refused(database: str) -> None:
 def test_a_database_that_does_not_answer_is_unavailable() -> None:
     with pytest.raises(DatabaseUnavailable):
         connect("postgresql://localhost:1/none", name="test")
+
+
+def test_a_database_with_a_standby_or_an_archive_has_copies(database: str) -> None:
+    with connect(database, name="test") as connection:
+        assert not are_there_copies(connection)
+        connection.execute("SELECT pg_create_physical_replication_slot('standby')")
+        try:
+            assert are_there_copies(connection)
+        finally:
+            connection.execute("SELECT pg_drop_replication_slot('standby')")

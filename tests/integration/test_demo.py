@@ -23,7 +23,9 @@ class Demo:
         self.state = directory / "state"
         self._output = (directory / "output").open("w+b")
         self._seen: dict[int, psutil.Process] = {}
-        environment = {**os.environ, "XDG_STATE_HOME": str(self.state)}
+        # The settings of a daemon in earnest: the demo must not go by them.
+        elsewhere = {"STRANDLINE_POSTGRES__URL": "postgresql://127.0.0.1:1/none", "STRANDLINE_INGEST__WORKERS": "0"}
+        environment = {**os.environ, **elsewhere, "XDG_STATE_HOME": str(self.state)}
         self.process = subprocess.Popen(
             [*COMMAND, *arguments], stdin=subprocess.DEVNULL, stdout=self._output, stderr=self._output, env=environment
         )

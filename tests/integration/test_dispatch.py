@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from daemon.jobs.dispatch import DispatchJob
 from daemon.settings import AlertSettings, RouteSettings, Settings
@@ -76,7 +77,10 @@ def job(receiver: Receiver) -> Iterator[DispatchJob]:
 
 
 def settings(**urls: str) -> Settings:
-    routes = tuple(RouteSettings(name=name, type="webhook", url=url) for name, url in urls.items())
+    routes = tuple(
+        RouteSettings(name=name, type="webhook", url=SecretStr(url), token=SecretStr("open sesame"))
+        for name, url in urls.items()
+    )
     return Settings(alerts=AlertSettings(routes=routes, external_url="https://strand/"))
 
 
@@ -109,6 +113,7 @@ def test_alertmanagers_shape(connection: Connection, receiver: Receiver, job: Di
     ((key, incident),) = connection.execute("SELECT key, (body ->> 'incident')::int FROM outbox").fetchall()
     assert headers["Idempotency-Key"] == key
     assert headers["Content-Type"] == "application/json"
+    assert headers["Authorization"] == "Bearer open sesame"
     (alert,) = body.pop("alerts")
     labels = {
         "alertname": "StrandlineDrift",

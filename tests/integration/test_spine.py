@@ -25,7 +25,7 @@ def closed_events(database: str) -> int:
 
 def consume_and_reduce(settings: Settings, count: int, closed: int) -> None:
     """Read ``count`` events, and reduce until ``closed`` of them are in closed windows."""
-    database = settings.postgres.url
+    database = settings.postgres.conninfo
     with working(settings) as worker, connect(database, name="test") as connection:
         reduce = ReduceJob(settings)
         wait_for(lambda: reduce.run_once(connection) >= 0 and worker.committed_events == count)

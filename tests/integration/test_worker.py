@@ -1,5 +1,6 @@
 """What a worker does when something is not as it was left: nobody has to restart anything."""
 
+import pickle
 import subprocess
 import sys
 import threading
@@ -141,11 +142,10 @@ def work_until(settings: Settings, stop: threading.Event) -> None:
 
 
 DEADLY = """
-import os, sys
+import os, pickle, sys
 from daemon.accumulate import Accumulation
 from daemon.processes import ingest
 from daemon import positions
-from daemon.settings import Settings
 
 add = Accumulation.add
 
@@ -155,7 +155,7 @@ def deadly(self, topic, partition, records, high_us):
     return add(self, topic, partition, records, high_us)
 
 Accumulation.add = deadly
-ingest(Settings.model_validate_json(sys.argv[1]))
+ingest(pickle.loads(bytes.fromhex(sys.argv[1])))
 """
 
 
@@ -169,7 +169,7 @@ def test_an_event_that_kills_its_worker_is_quarantined_and_only_that(kafka: Apac
     send(kafka, topic, values, [0])
     deaths = 0
     while deaths < 10:
-        worker = subprocess.Popen([sys.executable, "-c", DEADLY, settings.model_dump_json()])
+        worker = subprocess.Popen([sys.executable, "-c", DEADLY, pickle.dumps(settings).hex()])
         try:
             wait_for(lambda worker=worker: worker.poll() is not None or read(database) == 100)  # type: ignore[misc]
         finally:

@@ -1,8 +1,8 @@
 """A state machine over the ledger: whatever happens to the workers, every event has its effects exactly once.
 
 Real workers with the real PostgreSQL read partitions that are kept in memory, and are fenced, killed, cut off
-and overtaken. ``STRANDLINE_MACHINE=<examples>x<steps>`` runs that many, new ones each time; with
-``STRANDLINE_SHRINK=1`` a failure is made smaller, which takes minutes.
+and overtaken. ``LEDGER_MACHINE=<examples>x<steps>`` runs that many, new ones each time; with
+``LEDGER_SHRINK=1`` a failure is made smaller, which takes minutes.
 """
 
 import os
@@ -332,16 +332,16 @@ def test_every_event_has_its_effects_exactly_once(postgres: Postgres, monkeypatc
     monkeypatch.setattr("daemon.positions.time", clock)
     monkeypatch.setattr("daemon.worker.Ledger", ModelLedger)
     monkeypatch.setattr("daemon.worker.CohortDirectory", PoisonedDirectory)
-    examples, _, steps = os.environ.get("STRANDLINE_MACHINE", "12x25").partition("x")
+    examples, _, steps = os.environ.get("LEDGER_MACHINE", "12x25").partition("x")
     wanted = settings(
         max_examples=int(examples),
         stateful_step_count=int(steps or 25),
         deadline=None,
-        derandomize="STRANDLINE_MACHINE" not in os.environ,
+        derandomize="LEDGER_MACHINE" not in os.environ,
         database=None,
         print_blob=True,
         suppress_health_check=list(HealthCheck),
-        phases=list(Phase) if "STRANDLINE_SHRINK" in os.environ else [Phase.generate],
+        phases=list(Phase) if "LEDGER_SHRINK" in os.environ else [Phase.generate],
     )
     with structlog.testing.capture_logs():
         run_state_machine_as_test(machine, settings=wanted)

@@ -1,0 +1,190 @@
+"""What is said of configurations that are wrong: all of it, to the letter."""
+
+import traceback
+from pathlib import Path
+
+import pytest
+
+from daemon.settings import load
+from sinks.errors import BadSettings
+
+HIDDEN = "hunter2"
+POSTGRES_URL = (
+    'expected a PostgreSQL URL such as "postgresql://user@host:5432/database"; '
+    "@ and / in a password are written %40 and %2F"
+)
+
+
+def bad(tmp_path: Path, text: str | bytes, **environment: str) -> list[str]:
+    """Return what is said of ``text``, a line each; the file is called FILE there."""
+    file = tmp_path / "config.toml"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(BadSettings) as found:
+        load(file, environment)
+    assert HIDDEN not in "".join(traceback.format_exception(found.value))
+    message = str(found.value).removeprefix("The configuration is not valid.")
+    return [line.strip() for line in message.replace(str(file), "FILE").splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[kafka]\ntopix = ['a']", "FILE:2: kafka.topix: there is no such key; did you mean kafka.topics?"),
+        ("[kafka]\nworkers = 2", "FILE:2: kafka.workers: there is no such key; did you mean ingest.workers?"),
+        ("# none\n[kafak]\n", "FILE:2: kafak: there is no such key; did you mean kafka?"),
+        ("[kafka]\nxyz = 1", "FILE:2: kafka.xyz: there is no such key"),
+        ("[ingest]\n\nworkers = 0", "FILE:3: ingest.workers = 0: expected a whole number, at least 1"),
+        (
+            "[model.a]\nwindow_seconds = '5 minutes'",
+            "FILE:2: model.a.window_seconds = '5 minutes': expected a whole number of seconds, at least 1",
+        ),
+        (
+            "ingest.commit_seconds = 0",
+            "FILE:1: ingest.commit_seconds = 0: expected a number of seconds, more than 0",
+        ),
+        (
+            "[detection]\nsegments_cap = 300",
+            "FILE:2: detection.segments_cap = 300: expected a whole number, at least 1, at most 256",
+        ),
+        (
+            '[model."fraud-*"]\nfalse_alarms = "0 per 1 days"',
+            (
+                "FILE:2: model.\"fraud-*\".false_alarms = '0 per 1 days': expected "
+                '"<number> per <number> hours|days|weeks|years", for example "1 per 30 days"'
+            ),
+        ),
+        ("kafka.assignment = 'sticky'", 'FILE:1: kafka.assignment = \'sticky\': expected "group" or "static"'),
+        ("[kafka]\ntopics = []", "FILE:2: kafka.topics = []: expected a list of texts, not empty"),
+        (
+            "[kafka]\ntopics = [\n  'a',\n  1,\n]",
+            "FILE:2: kafka.topics = ['a', 1]: expected a list of texts, not empty",
+        ),
+        ("selection.payload = 'maybe'", "FILE:1: selection.payload = 'maybe': expected true or false"),
+        (
+            "[[alerts.routes]]\nname = 'a'\ntype = 'log'\n[[alerts.routes]]\nname = 'b'\ntype = 'webhook'",
+            "FILE:4: alerts.routes[1].url: expected a URL that starts with http:// or https://, for a webhook",
+        ),
+        (
+            "[[alerts.routes]]\nname = 'a'\ntype = 'log'\n[[alerts.routes]]\nname = 'a'\ntype = 'log'",
+            "FILE:1: alerts.routes: expected a name of its own for every route, found ['a', 'a']",
+        ),
+        ("[[alerts.routes]]\ntype = 'log'", "FILE:1: alerts.routes[0].name: missing"),
+        (
+            "[alerts]\nroutes = 'https://hunter2@a'",
+            "FILE:2: alerts.routes: expected a list of tables, [[alerts.routes]]",
+        ),
+        ("postgres = 'postgresql://me:hunter2@a/b'", "FILE:1: postgres: expected a table"),
+        (
+            "[model]\nwindow_seconds = 5",
+            (
+                "FILE:2: model.window_seconds: expected a table: keys stand under a name, [model.NAME], "
+                'or under [model."*"] for all'
+            ),
+        ),
+        (
+            "[postgres]\nurl = 'me hunter2'",
+            f"FILE:2: postgres.url: {POSTGRES_URL}",
+        ),
+        ("[postgres]\nurl = 'postgresql://me:a@hunter2@db/b'", f"FILE:2: postgres.url: {POSTGRES_URL}"),
+        ("[postgres]\nurl = 'postgresql://me:hunter2/a@db/b'", f"FILE:2: postgres.url: {POSTGRES_URL}"),
+        ("window_seconds = 60", 'FILE:1: window_seconds: there is no such key; did you mean model."*".window_seconds?'),
+        ("[selection]\nsecret = ['hunter2']", "FILE:2: selection.secret: expected a text"),
+        (
+            "[postgres]\nurl = 'postgresql://me:hunter2@a/b'\npassword = 'hunter2'",
+            "FILE:3: postgres.password: expected a password here or in postgres.url, not in both",
+        ),
+        (
+            "[postgres]\npassword = 'hunter2'\npassword_file = '/none'",
+            "FILE:3: postgres.password_file = '/none': expected the secret or the file that holds it, not both",
+        ),
+        (
+            "[postgres]\nurl_file = '/none'",
+            "FILE:2: postgres.url_file = '/none': expected a file that holds the secret: No such file or directory",
+        ),
+        (
+            "[postgres]\nurl_file = '/'",
+            "FILE:2: postgres.url_file = '/': expected a file that holds the secret: Is a directory",
+        ),
+        (
+            "[postgres]\nurl_file = '/dev/null'",
+            "FILE:2: postgres.url_file = '/dev/null': expected a file that holds the secret: this one is empty",
+        ),
+        (
+            "[postgres]\npassword = 'env:NO_SUCH_VARIABLE'",
+            (
+                "FILE:2: postgres.password: expected a secret in the environment variable NO_SUCH_VARIABLE, "
+                "which is empty or not set"
+            ),
+        ),
+        ("[kafka", "FILE:1: not TOML: Expected ']' at the end of a table declaration, at the end of the file"),
+        ("[kafka]\ngroup = hunter2", "FILE:2: not TOML: Invalid value"),
+        ("[model.a]\n[model.b]\n[model.a]\n", "FILE:3: not TOML: Cannot declare ('model', 'a') twice"),
+        (b"[kafka]\ngroup = '\xff'", "FILE:2: not UTF-8 text (invalid start byte at byte 17)"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place_and_what_was_expected(
+    tmp_path: Path, text: str | bytes, told: str
+) -> None:
+    assert bad(tmp_path, text) == [told]
+
+
+def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
+    told = bad(
+        tmp_path,
+        "[kafka]\ntopix = 1\n[postgres]\nurl_file = ''\npassword = 'env:'\n[ingest]\nworkers = 0\npoll_records = 0",
+        STRANDLINE_INGEST__COMMIT_SECONDS="often",
+        STRANDLINE_INGEST_WORKERS="2",
+    )
+    assert sorted(line.split(": ")[0] for line in told) == [
+        "FILE:2",
+        "FILE:4",
+        "FILE:5",
+        "FILE:7",
+        "FILE:8",
+        "STRANDLINE_INGEST_WORKERS",
+        "STRANDLINE_INGEST__COMMIT_SECONDS",
+    ]
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(BadSettings, match=r"none\.toml: No such file or directory$"):
+        load(tmp_path / "none.toml", {})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("INGEST_WORKERS", "2", ": there is no such setting; did you mean STRANDLINE_INGEST__WORKERS?"),
+        ("MODEL__DIGITS__OWNR", "me", ": there is no such setting; did you mean STRANDLINE_MODEL__DIGITS__OWNER?"),
+        ("OPS_PORT", "9000", ": there is no such setting"),
+        ("XYZ", "me", ": there is no such setting"),
+        ("INGEST__WORKERS", "0", ": ingest.workers = 0: expected a whole number, at least 1"),
+        ("INGEST__WORKERS", "1\nx = 2", ": ingest.workers = '1\\nx = 2': expected a whole number, at least 1"),
+        ("KAFKA__START", "now", ': kafka.start = \'now\': expected "earliest" or "latest"'),
+        (
+            "POSTGRES__URL",
+            "me hunter2",
+            f": postgres.url: {POSTGRES_URL}",
+        ),
+        (
+            "POSTGRES__URL_FILE",
+            "/none",
+            ": postgres.url_file = '/none': expected a file that holds the secret: No such file or directory",
+        ),
+    ],
+)
+def test_what_is_wrong_in_the_environment_is_told_with_the_variable(
+    tmp_path: Path, name: str, value: str, told: str
+) -> None:
+    variable = f"STRANDLINE_{name}"
+    assert bad(tmp_path, "", **{variable: value}) == [variable + told]
+
+
+def test_the_environment_contradicting_itself_is_told(tmp_path: Path) -> None:
+    told = bad(tmp_path, "", STRANDLINE_POSTGRES__PASSWORD=HIDDEN, STRANDLINE_POSTGRES__PASSWORD_FILE="/none")
+    assert told == [
+        (
+            "STRANDLINE_POSTGRES__PASSWORD_FILE: postgres.password_file = '/none': expected the secret or the file "
+            "that holds it, not both"
+        )
+    ]
