@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from daemon.jobs import runner
+from daemon.jobs.absence import AbsenceJob
 from daemon.jobs.dispatch import DispatchJob
 from daemon.jobs.reduce import ReduceJob
 from daemon.jobs.retention import RetentionJob
@@ -69,6 +70,7 @@ def jobs(settings: Settings) -> None:
             "reduce": (ReduceJob(settings), 0.5),
             "select": (SelectJob(settings), 1.0),
             "dispatch": (DispatchJob(settings), 1.0),
+            "absence": (AbsenceJob(settings), 15.0),
             "retention": (RetentionJob(settings.retention), 60.0),
         },
         _connector(settings, "jobs"),

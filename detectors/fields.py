@@ -124,6 +124,8 @@ class SchemaMonitor:
 
     name: ClassVar[str] = "schema"
     unit: ClassVar[str] = "share"
+    appeared: ClassVar[str] = "share found with a new field rising"
+    """The component that is about new fields: nothing is broken by them."""
     kinds: ClassVar[tuple[str, ...]] = (FieldsBlock.kind, *FIELD_KINDS)
     exact: ClassVar[bool] = True
 
@@ -133,7 +135,7 @@ class SchemaMonitor:
         names = (
             *(f"share with {field} of another type rising" for field in fields),
             *(f"share that lost {field} rising" for field in fields),
-            "share found with a new field rising",
+            self.appeared,
         )
         return Questions(names, np.zeros(len(names), dtype=np.bool_))
 

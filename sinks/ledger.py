@@ -15,7 +15,7 @@ from sinks.effects import Effects, Partition
 from sinks.errors import Fenced
 from sinks.statements import statement
 
-__all__ = ["Claim", "Ledger", "Move", "Partition"]
+__all__ = ["Claim", "Ledger", "Move", "Partition", "watermark"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,16 @@ class Move:
     start: int | None
     next: int
     high_us: int | None
+
+
+def watermark(connection: Connection, topics: Sequence[str]) -> int | None:
+    """Return the greatest event time that every partition has reached; None if one has not begun."""
+    with connection.transaction():
+        connection.execute(statement("ledger", "lock_partitions_shared"))
+        row = connection.execute(statement("ledger", "watermarks"), [list(topics)]).fetchone()
+    if row is None or row[0] == 0 or row[1] < row[0]:
+        return None
+    return int(row[2])
 
 
 class Ledger:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from detectors.fields import SchemaMonitor
 from detectors.readings import Transition
 
 __all__ = [
@@ -93,9 +94,10 @@ def iso(time_us: int) -> str:
 
 
 def severity_of(transition: Transition) -> str:
-    """Return "page" for a collapse of confidence, else "ticket"."""
+    """Return "page" for a collapse of confidence and a broken schema, else "ticket"."""
     collapsed = transition.monitor == "confidence" and transition.before - transition.after > COLLAPSE
-    return "page" if collapsed else "ticket"
+    broken = transition.monitor == SchemaMonitor.name and transition.component != SchemaMonitor.appeared
+    return "page" if collapsed or broken else "ticket"
 
 
 def evidence_of(model: str, transition: Transition, window_us: int) -> dict[str, Any]:

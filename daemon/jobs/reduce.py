@@ -16,6 +16,7 @@ from detectors.summary import Summary
 from sinks import alerts
 from sinks.controls import Controls, lock_exclusive, next_free_window, publish
 from sinks.database import Connection
+from sinks.ledger import watermark
 from sinks.statements import statement
 from sinks.windows import Layouts, PartAfterClosing, compress, history, merge_parts, uncompress
 
@@ -47,7 +48,7 @@ class ReduceJob:
             raise
 
     def _run(self, connection: Connection) -> int:
-        high = self._high(connection)
+        high = watermark(connection, self._settings.kafka.topics)
         if high is None:
             return 0
         # Watermarks first, parts after: nothing can arrive in a window that this watermark closes.
@@ -63,16 +64,6 @@ class ReduceJob:
                 if done < _WINDOWS_AT_ONCE:
                     break
         return closed
-
-    def _high(self, connection: Connection) -> int | None:
-        """Return the greatest event time that every partition has reached; None if one has not begun."""
-        with connection.transaction():
-            connection.execute(statement("ledger", "lock_partitions_shared"))
-            topics = list(self._settings.kafka.topics)
-            row = connection.execute(statement("ledger", "watermarks"), [topics]).fetchone()
-        if row is None or row[0] == 0 or row[1] < row[0]:
-            return None
-        return int(row[2])
 
     def _reduce(
         self, connection: Connection, layouts: Layouts, cohort_id: int, model: str, version: str, bound: int
