@@ -1,6 +1,5 @@
 """``strandline queue``: work through what is worth a label."""
 
-import getpass
 import json
 import shlex
 from dataclasses import asdict
@@ -8,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from daemon.cli.context import clean, invocation, open_database, print_json, print_table, when
+from daemon.cli.context import clean, invocation, open_database, person, print_json, print_table, when
 from sinks import queue
 from sinks.errors import BadData
 from sinks.queue import Item, Settled
@@ -75,7 +74,7 @@ def next_item(
 ) -> None:
     """Take the next item: what the model thought, why it was picked, and how to answer."""
     with open_database(context) as connection:
-        items = queue.claim(connection, n=1, who=_who(who), lease_seconds=lease, model=model)
+        items = queue.claim(connection, n=1, who=person(who, "--as"), lease_seconds=lease, model=model)
     if as_json:
         print_json(_public(items[0]) if items else None)
     elif items:
@@ -95,7 +94,7 @@ def label(
 ) -> None:
     """Answer an item. Doing it twice does no harm."""
     with open_database(context) as connection:
-        settled = queue.label(connection, token, value=value, who=_who(who), note=note)
+        settled = queue.label(connection, token, value=value, who=person(who, "--as"), note=note)
     _report(settled, as_json=as_json)
 
 
@@ -103,7 +102,7 @@ def label(
 def skip(context: typer.Context, token: Token, who: Who = None, as_json: AsJson = False) -> None:
     """Pass over an item that cannot be answered; it is not served again."""
     with open_database(context) as connection:
-        settled = queue.skip(connection, token, who=_who(who))
+        settled = queue.skip(connection, token, who=person(who, "--as"))
     _report(settled, as_json=as_json)
 
 
@@ -120,18 +119,6 @@ def stats(context: typer.Context, model: Model = None, as_json: AsJson = False) 
         ((row.model, row.reason, row.state, row.count, row.oldest, row.settled_last_day) for row in rows),
         empty="The queue is empty: nothing has been picked yet.",
     )
-
-
-def _who(given: str | None) -> str:
-    if given is not None:
-        if not given.strip() or "\0" in given:
-            raise BadData("--as: expected a name")
-        return given
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        # In containers the user id may have no name.
-        return "unknown"
 
 
 def _public(item: Item) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from daemon.settings.alerts import AlertSettings, RouteSettings
 from daemon.settings.model import ModelSettings
+from daemon.settings.privacy import DeadLetterSettings, PrivacySettings
 from daemon.settings.section import MICROSECONDS
 from daemon.settings.services import KafkaSettings, PostgresSettings
 from daemon.settings.whole import Settings, load
@@ -10,11 +11,13 @@ from daemon.settings.work import DetectionSettings, IngestSettings, RetentionSet
 __all__ = [
     "MICROSECONDS",
     "AlertSettings",
+    "DeadLetterSettings",
     "DetectionSettings",
     "IngestSettings",
     "KafkaSettings",
     "ModelSettings",
     "PostgresSettings",
+    "PrivacySettings",
     "RetentionSettings",
     "RouteSettings",
     "SelectionSettings",

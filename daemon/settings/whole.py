@@ -4,10 +4,11 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import ValidationError, field_validator
+from pydantic import ValidationError, field_validator, model_validator
 
 from daemon.settings.alerts import AlertSettings
 from daemon.settings.model import ModelSettings
+from daemon.settings.privacy import DeadLetterSettings, PrivacySettings
 from daemon.settings.section import Section
 from daemon.settings.services import KafkaSettings, PostgresSettings
 from daemon.settings.work import DetectionSettings, IngestSettings, RetentionSettings, SelectionSettings
@@ -24,6 +25,8 @@ class Settings(Section):
     ingest: IngestSettings = IngestSettings()
     detection: DetectionSettings = DetectionSettings()
     selection: SelectionSettings = SelectionSettings()
+    privacy: PrivacySettings = PrivacySettings()
+    dead_letters: DeadLetterSettings = DeadLetterSettings()
     alerts: AlertSettings = AlertSettings()
     retention: RetentionSettings = RetentionSettings()
     model: Mapping[str, ModelSettings] = {}
@@ -37,9 +40,25 @@ class Settings(Section):
         template = tables.get("*", {})
         return {name: {**template, **table} for name, table in tables.items()}
 
+    @model_validator(mode="after")
+    def _segments_may_be_kept(self) -> "Settings":
+        for name, model in self.model.items():
+            if fault := self.privacy_of(name).contradiction(model.segments):
+                message = f'privacy of model."{name}": {fault}'
+                raise ValueError(message)
+        return self
+
     def of(self, model: str) -> ModelSettings:
         """Return the settings in force for ``model``."""
         return self.model.get(model) or self.model.get("*") or _DEFAULT_MODEL
+
+    def privacy_of(self, model: str) -> PrivacySettings:
+        """Return what is kept of the events of ``model``."""
+        found = self.privacy
+        for each in (self.model.get("*"), self.model.get(model)):
+            if each is not None:
+                found = each.privacy.laid_over(found)
+        return found
 
 
 _DEFAULT_MODEL = ModelSettings()

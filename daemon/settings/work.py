@@ -23,8 +23,6 @@ class IngestSettings(Section):
     max_payload_bytes: Count = 262_144
     max_ahead_seconds: Seconds = 300
     max_behind_seconds: Seconds = 7 * DAY_SECONDS
-    dead_letter_bytes: Annotated[int, Field(ge=0)] = 4096
-    dead_letters_kept: Annotated[int, Field(ge=0)] = 1000
 
 
 class DetectionSettings(Section):
@@ -40,7 +38,6 @@ class SelectionSettings(Section):
     """How samples are drawn for labelling."""
 
     secret: str = "change me"  # noqa: S105 - a default that `check` warns of, not a secret
-    payload: bool = True
 
 
 class RetentionSettings(Section):
