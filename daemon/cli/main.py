@@ -8,7 +8,7 @@ from typing import Annotated
 import psycopg
 import typer
 
-from daemon.cli import alerts, demo, forget, queue, reference, run
+from daemon.cli import alerts, deadletters, demo, forget, partitions, queue, reference, run
 from sinks.errors import BadData, DatabaseUnavailable, StrandlineError
 
 __all__ = ["app", "main"]
@@ -54,6 +54,8 @@ app.command()(run.status)
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(queue.app, name="queue")
 app.add_typer(reference.app, name="reference")
+app.add_typer(deadletters.app, name="deadletters")
+app.add_typer(partitions.app, name="partitions")
 app.command()(forget.forget)
 app.add_typer(run.database, name="db")
 
