@@ -166,6 +166,7 @@ class Worker:
     def _claim(self) -> None:
         """Drop what is in hand and read on from the stored offsets of what is ours now."""
         self._accumulation.clear()
+        self._directory.refresh()
         self._discover()
         self._positions.claim()
         self._last_commit = self._last_claim = time.monotonic()

@@ -101,7 +101,7 @@ def show(
 def resend(
     context: typer.Context,
     places: Annotated[
-        list[str] | None, typer.Argument(metavar="[TOPIC/PARTITION/OFFSET]...", help="Which, as listed.")
+        list[str] | None, typer.Argument(metavar="TOPIC/PARTITION/OFFSET", help="Which, as listed.")
     ] = None,
     reason: Reason = None,
     topic: Topic = None,
@@ -138,7 +138,7 @@ def resend(
         if count > _HANDFUL and not yes:
             typer.confirm(f"Send {count:,} records again?", abort=True)
         sent = _send(settings, connection, judge, [each.letter for each in verdicts if each.accepted], to)
-    typer.echo(f"{sent:,} records were sent again.")
+    typer.echo(f"{sent:,} {'record was' if sent == 1 else 'records were'} sent again.")
 
 
 def _wanted(

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from daemon.cli.context import clean, open_database, person, print_json, settings_of, when
+from daemon.cli.progress import waiting
 from daemon.keeping import Keeping
 from sinks import forgetting
 from sinks.errors import BadData
@@ -42,7 +43,7 @@ def forget(
     if reason is not None and event_id in reason:
         raise BadData("--reason: it names the event, and would be kept")
     digest = Keeping(settings_of(context)).digest(event_id)
-    with open_database(context) as connection:
+    with open_database(context) as connection, waiting("looking through every table"):
         done = forgetting.forget(
             connection, event_id, digest=digest, model=model, who=person(who, "--who"), reason=reason
         )

@@ -32,6 +32,8 @@ A first round:
 
   strandline queue next   the next sample to label
 
+Completion in the shell: strandline --install-completion, once.
+
 Configuration: --config, else $STRANDLINE_CONFIG, else ./config.toml, else strandline/config.toml in the user's \
 configuration directory, else the defaults.
 """
@@ -40,7 +42,6 @@ app = typer.Typer(
     name="strandline",
     help=_HELP,
     no_args_is_help=True,
-    add_completion=False,
     # A fault of ours is shown as Python shows it; what a person can mend is caught in main().
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

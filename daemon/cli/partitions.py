@@ -7,6 +7,7 @@ import typer
 
 from daemon.audiences import audience_of
 from daemon.cli.context import clean, open_database, print_json, print_table, settings_of
+from daemon.cli.progress import waiting
 from daemon.records import Records
 from daemon.settings import Settings
 from daemon.source import KafkaUnavailable
@@ -36,7 +37,8 @@ def list_all(
     settings = settings_of(context)
     with open_database(context) as connection:
         found = partitions.list_all(connection, settings.kafka.topics)
-    lags = _lags(settings, found)
+    with waiting("asking Kafka"):
+        lags = _lags(settings, found)
     if as_json:
         print_json([{**asdict(each), "lag": lag} for each, lag in zip(found, lags, strict=True)])
         return
@@ -78,7 +80,8 @@ def resume(
             raise NotFound(f"Partition {partition}; `strandline partitions list` shows those there are.")
         if standing.stopped is None:
             raise BadData(f"{partition} is not stopped: it goes on by itself")
-        to, told = _plan(settings, standing, start)
+        with waiting("asking Kafka"):
+            to, told = _plan(settings, standing, start)
         typer.echo(clean(f"{partition} is stopped: {standing.stopped}\n{told}"))
         if not yes:
             typer.confirm("Go on?", abort=True)

@@ -1,15 +1,20 @@
 """What is shown on a terminal while something takes long; nothing where nobody looks."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
-__all__ = ["working"]
+__all__ = ["waiting", "working"]
 
 _T = TypeVar("_T")
+
+
+def waiting(what: str) -> AbstractContextManager[object]:
+    """Show on standard error that something is being done, for as long as the block lasts."""
+    return Console(stderr=True).status(what)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from daemon.cli.context import clean, invocation, open_database, person, print_json, print_table, settings_of, when
+from daemon.cli.progress import waiting
 from daemon.lookup import event_of
 from sinks import queue
 from sinks.errors import BadData, NotFound
@@ -43,7 +44,10 @@ def list_items(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List items, the newest first."""
+    """List items, the newest first.
+
+    Example: strandline queue list --model digits --state pending
+    """
     if state is not None and state not in queue.STATES:
         raise BadData(f"--state {state}: expected one of {', '.join(queue.STATES)}")
     with open_database(context) as connection:
@@ -73,7 +77,10 @@ def next_item(
     lease: Annotated[int, typer.Option(min=1, max=604_800, help="Seconds for which nobody else gets it.")] = 900,
     as_json: AsJson = False,
 ) -> None:
-    """Take the next item: what the model thought, why it was picked, and how to answer."""
+    """Take the next item: what the model thought, why it was picked, and how to answer.
+
+    Example: strandline queue next --model digits --as ada
+    """
     with open_database(context) as connection:
         items = queue.claim(connection, n=1, who=person(who, "--as"), lease_seconds=lease, model=model)
     if items:
@@ -111,7 +118,10 @@ def label(
     note: Annotated[str | None, typer.Option(help="Something worth remembering about this item.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Answer an item. Doing it twice does no harm."""
+    """Answer an item. Doing it twice does no harm.
+
+    Example: strandline queue label 17-0d9f… 8 --note "badly written"
+    """
     with open_database(context) as connection:
         settled = queue.label(connection, token, value=value, who=person(who, "--as"), note=note)
     _report(settled, as_json=as_json)
@@ -119,7 +129,10 @@ def label(
 
 @app.command()
 def skip(context: typer.Context, token: Token, who: Who = None, as_json: AsJson = False) -> None:
-    """Pass over an item that cannot be answered; it is not served again."""
+    """Pass over an item that cannot be answered; it is not served again.
+
+    Example: strandline queue skip 17-0d9f…
+    """
     with open_database(context) as connection:
         settled = queue.skip(connection, token, who=person(who, "--as"))
     _report(settled, as_json=as_json)
@@ -127,7 +140,10 @@ def skip(context: typer.Context, token: Token, who: Who = None, as_json: AsJson 
 
 @app.command()
 def stats(context: typer.Context, model: Model = None, as_json: AsJson = False) -> None:
-    """Show how full the queue is, by model, reason and state."""
+    """Show how full the queue is, by model, reason and state.
+
+    Example: strandline queue stats --model digits
+    """
     with open_database(context) as connection:
         rows = queue.stats(connection, model=model)
     if as_json:
@@ -142,7 +158,8 @@ def stats(context: typer.Context, model: Model = None, as_json: AsJson = False) 
 
 def _show(context: typer.Context, item: Item, who: str | None, *, as_json: bool, label: str | None = None) -> None:
     """Print an item; its event is read from Kafka if only its place was kept."""
-    event, missing = event_of(settings_of(context), item)
+    with waiting("reading the event"):
+        event, missing = event_of(settings_of(context), item)
     item = replace(item, event=event)
     if as_json:
         print_json({**_public(item), "event_missing": missing or None, **({} if item.token else {"label": label})})

@@ -50,3 +50,4 @@ class RetentionSettings(Section):
     outbox_days: Count = 14
     queue_days: Count = 365
     alerts_days: Count = 365
+    versions_days: Count = 365

@@ -111,7 +111,7 @@ def test_dead_letters_are_shown_and_sent_again_once(
     refused = operator("deadletters", "resend", "--topic", topic, says="n\n")
     assert (refused.exit_code, "Send 13 records again?" in refused.output) == (1, True)
     assert query(database, "SELECT count(resent_at) FROM dead_letter") == [(0,)]
-    assert "1 records were sent again" in operator.told("deadletters", "resend", f"{topic}/0/2")
+    assert "1 record was sent again" in operator.told("deadletters", "resend", f"{topic}/0/2")
     assert "12 records were sent again" in operator.told("deadletters", "resend", "--topic", topic, "--yes")
     assert "No dead letter waits" in operator.told("deadletters", "resend", "--reason", "too_many_models", "--yes")
     sent = records_of(kafka, topic, 0, 15, 13)
