@@ -38,7 +38,12 @@ def find(connection: Connection, partition: Partition) -> Standing | None:
     return None if row is None else Standing(*row)
 
 
-def resume(connection: Connection, standing: Standing, to: int) -> bool:
-    """Let a stopped partition be read on from offset ``to``; False if it is not as it was found any more."""
+def resume(connection: Connection, standing: Standing, to: int, topics: Sequence[str]) -> bool:
+    """Let a stopped partition be read on from offset ``to``; False if it is not as it was found any more.
+
+    Call it in a transaction. ``topics`` are all those whose partitions hold back the windows.
+    """
+    # No watermark is read between looking at those of the others and having one again.
+    connection.execute(statement("ledger", "lock_partitions"))
     values = {"topic": standing.topic, "partition": standing.partition, "from": standing.next, "to": to}
-    return connection.execute(statement("partitions", "resume"), values).rowcount == 1
+    return connection.execute(statement("partitions", "resume"), {**values, "all_topics": list(topics)}).rowcount == 1

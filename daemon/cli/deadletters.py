@@ -145,18 +145,25 @@ def _wanted(
     connection: Connection, places: Sequence[str], reason: str | None, topic: str | None, *, again: bool
 ) -> list[Letter]:
     if not places:
-        return dead_letters.list_all(connection, reason=reason, topic=topic, waiting=not again)
+        found_all = dead_letters.list_all(connection, reason=reason, topic=topic, waiting=not again)
+        return sorted(found_all, key=_order)
     found = {}
     for place in places:
         at_place = dead_letters.at(connection, *dead_letters.parse_place(place))
         if not at_place:
             raise NotFound(f"A dead letter at {place}; `strandline deadletters list` shows those there are.")
         found.update({(each.place, each.reason): each for each in at_place})
-    return [
+    fits = (
         each
         for each in found.values()
         if (again or each.resent_at is None) and reason in (None, each.reason) and topic in (None, each.topic)
-    ]
+    )
+    return sorted(fits, key=_order)
+
+
+def _order(letter: Letter) -> tuple[str, int, int]:
+    """Return what puts records into the order in which they came."""
+    return letter.topic, letter.partition, letter.first
 
 
 def _tell(verdicts: Sequence[Verdict]) -> None:

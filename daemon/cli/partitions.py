@@ -92,7 +92,7 @@ def resume(
 def _resume(settings: Settings, connection: Connection, standing: Standing, to: int) -> None:
     labels = {"topic": standing.topic, "partition": str(standing.partition)}
     with connection.transaction():
-        if not partitions.resume(connection, standing, to):
+        if not partitions.resume(connection, standing, to, settings.kafka.topics):
             raise BadData("Somebody else has just resumed it.")
         pipeline_resolved(connection, "partition_stopped", labels, audience=audience_of(settings, "*"))
 

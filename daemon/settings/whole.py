@@ -93,6 +93,10 @@ def _describe(fault: Mapping[str, object]) -> str:
     key = ".".join(str(step) for step in place) if isinstance(place, tuple) else str(place)
     if fault["type"] == "extra_forbidden":
         return f"{key}: there is no such key"
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    if not place:
+        # About several keys at once, which it names; what was found is the whole file, secrets included.
+        return message
     if key == "postgres.url":
-        return f"{key}: {str(fault['msg']).removeprefix('Value error, ')}"
-    return f"{key} = {fault['input']!r}: {str(fault['msg']).removeprefix('Value error, ')}"
+        return f"{key}: {message}"
+    return f"{key} = {fault['input']!r}: {message}"

@@ -20,6 +20,7 @@ from sinks import forgetting, queue
 from sinks.controls import lock_shared
 from sinks.database import Connection, connect
 from sinks.errors import LeaseLost, NotFound
+from sinks.schema import metadata
 from tests.harness import event, new_topic, query, send, settings_for, wait_for, working
 from tests.rows import add_candidates, add_items, add_model
 from tests.services import ApacheKafka
@@ -208,3 +209,9 @@ def test_the_command_says_what_was_done_and_what_is_out_of_reach(
     assert isinstance(run.invoke(app, [*command[:-1], "event-1"]).exception, NotFound)
     named = run.invoke(app, [*command, "--reason", "event-0 must go"])
     assert "names the event" in str(named.exception)
+
+
+def test_every_column_that_is_made_for_ids_is_seen_to() -> None:
+    named = {f"{table.name}.{each.name}" for table in metadata.tables.values() for each in table.columns}
+    wanted = {"candidate.event_id", "queue_item.event_id", "novel_value.first_event_id"}
+    assert {each for each in named if each.endswith("event_id")} == wanted, "sinks/forgetting.py has to know of it"

@@ -80,3 +80,12 @@ def test_the_most_specific_model_settings_win() -> None:
 def test_a_budget_is_counted_in_windows() -> None:
     assert ModelSettings(false_alarms="1 per 30 days", window_seconds=300).budget_windows == 30 * 288
     assert ModelSettings(false_alarms="2 per week", window_seconds=3600).budget_windows == 84
+
+
+def test_a_contradiction_between_keys_is_told_without_the_rest_of_the_file(tmp_path: Path) -> None:
+    text = (
+        '[privacy]\ndrop_fields = ["tags.region"]\n[selection]\nsecret = "s3cret"\n[model.pets]\nsegments = ["region"]'
+    )
+    told = bad(tmp_path, text)
+    assert "privacy of model.\"pets\": the tag 'region' makes segments" in told
+    assert "s3cret" not in told
