@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.buffer import Batch, Buffer, Cohort, Record
-from daemon.events import without_payload
 from daemon.fields import FieldReader
+from daemon.keeping import Keeping
 from daemon.settings import Settings
 from detectors import selection
 from detectors.classes import ClassesBlock
@@ -43,6 +43,7 @@ class Accumulation:
     cohort_by_id: Callable[[int], Cohort]
     events: int = 0
     _buffer: Buffer = field(init=False)
+    _keeping: Keeping = field(init=False)
     _parts: dict[tuple[int, int], tuple[int, Summary]] = field(default_factory=dict)
     _candidates: list[Candidate] = field(default_factory=list)
     _novel: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -51,6 +52,7 @@ class Accumulation:
     _paces: dict[tuple[str, int], int | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._keeping = Keeping(self.settings)
         self._buffer = Buffer(self.settings, self.cohort_of)
 
     def add(self, topic: str, partition: int, records: Iterable[Record], high_us: int) -> int:
@@ -125,7 +127,7 @@ class Accumulation:
         layout_id, layout = self._layout(cohort, open_window)
         reader = self._readers.get(layout_id)
         if reader is None:
-            reader = self._readers[layout_id] = FieldReader(layout)
+            reader = self._readers[layout_id] = FieldReader(layout, ignored=self._keeping.hidden(cohort.model))
         columns = reader.columns(batch, rows)
         part = self._parts.get((cohort.id, open_window))
         if part is None:
@@ -230,7 +232,7 @@ class Accumulation:
         topic, partition = batch.sources[batch.source_of[row]]
         code = int(columns.predicted.codes[row])
         confidence = float(columns.confidence[row])
-        event, truncated = self._stored(batch.values[row])
+        event, truncated = self._keeping.with_candidate(cohort.model, batch.values[row])
         return Candidate(
             model=cohort.model,
             version=cohort.version,
@@ -251,11 +253,5 @@ class Accumulation:
             event=event,
             truncated=truncated,
             novel=novel,
+            digest=self._keeping.digest(batch.ids[row]),
         )
-
-    def _stored(self, value: bytes) -> tuple[bytes | None, bool]:
-        if not self.settings.selection.payload:
-            return None, False
-        if len(value) > self.settings.ingest.max_payload_bytes:
-            return without_payload(value), True
-        return value, False

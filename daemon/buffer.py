@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.events import MAX_NAME, MAX_PROBABILITIES, NO_FEATURES, Event, Rejected, decode, parse_time
+from daemon.keeping import Keeping
 from daemon.kinds import Own, Said, said
 from daemon.settings import MICROSECONDS, ModelSettings, Settings
 from detectors.columns import DEFECTS, DRAWS, Categories, Columns
@@ -105,6 +106,7 @@ class Buffer:
         models = (settings.of("*"), *settings.model.values())
         self._settings = settings
         self._cohort_of = cohort_of
+        self._keeping = Keeping(settings)
         self._ahead = round(settings.ingest.max_ahead_seconds * MICROSECONDS)
         self._behind = round(settings.ingest.max_behind_seconds * MICROSECONDS)
         self._tag_keys = tuple(sorted({key for model in models for key in model.segments}))
@@ -165,7 +167,7 @@ class Buffer:
                     defects |= _BAD_PROBABILITIES
             code = -1 if predicted is None else classes.setdefault(predicted, len(classes))
             if self._tag_keys:
-                self._add_tags(event.tags or {}, cohort.settings.segments)
+                self._add_tags(event.tags or {}, cohort)
             key = self._day_keys.get(time // _DAY_US) or self._day_key(time // _DAY_US)
             digest = blake2b(event.id.encode(), digest_size=digest_size, key=key).digest()
             row = (source, record.offset, event.id, value, cohort.id, time, high_before, too_old)
@@ -187,9 +189,13 @@ class Buffer:
         time, no_zone = parse_time(event.time)
         return event, (_NOT_FINITE if not_finite else 0) | (_NO_ZONE if no_zone else 0), cohort, says, time
 
-    def _add_tags(self, tags: Mapping[str, str], segments: tuple[str, ...]) -> None:
+    def _add_tags(self, tags: Mapping[str, str], cohort: Cohort) -> None:
+        segments = cohort.settings.segments
+        hashed = self._keeping.hashed_tags(cohort.model) if self._keeping.hashes_tags else ()
         for key, codes, known in zip(self._tag_keys, self._tag_codes, self._tags, strict=True):
             tag = tags.get(key) if key in segments else None
+            if tag is not None and key in hashed:
+                tag = self._keeping.hashed(tag)
             codes.append(-1 if tag is None else known.setdefault(_tag_text(tag), len(known)))
 
     def _day_key(self, day: int) -> bytes:

@@ -49,10 +49,13 @@ class CohortDirectory:
         return self._by_id[cohort_id]
 
     def refresh(self) -> None:
-        """Learn of all that are registered."""
-        for cohort_id, model, version in cohorts.list_all(self._connection()):
-            if cohort_id not in self._by_id:
-                self._remember(cohort_id, model, version)
+        """Learn of all that are registered, and forget those that are not any more."""
+        registered = cohorts.list_all(self._connection())
+        self._by_name.clear()
+        self._by_id.clear()
+        for cohort_id, model, version in registered:
+            self._remember(cohort_id, model, version)
+        self._full = False
 
     def _remember(self, cohort_id: int, model: str, version: str) -> Cohort:
         cohort = Cohort(cohort_id, model, version, self._settings.of(model))

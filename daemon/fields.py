@@ -44,19 +44,19 @@ Fields = tuple[dict[str, NDArray[np.float64]], dict[str, Categories], dict[str, 
 
 
 class FieldReader:
-    """Reads the fields that ``layout`` counts. ``ignored``: paths that are never looked at.
+    """Reads the fields that ``layout`` counts. ``ignored``: paths that are never looked at, with all below them.
 
     ``everything``: look at all events as a whole.
     """
 
     def __init__(self, layout: Layout, *, ignored: frozenset[str] = frozenset(), everything: bool = False) -> None:
-        numbers = [spec.field for spec in layout.blocks_of(NumberBlock.kind)]
-        texts = [spec.field for spec in layout.blocks_of(CategoryBlock.kind)]
+        self._ignored = ignored
+        numbers = [spec.field for spec in layout.blocks_of(NumberBlock.kind) if self._may_be_seen(spec.field)]
+        texts = [spec.field for spec in layout.blocks_of(CategoryBlock.kind) if self._may_be_seen(spec.field)]
         self._numbers = [path for path in numbers if path.startswith(FEATURES)]
         self._texts = [path for path in texts if path.startswith(FEATURES)]
         self._own = [path for path in numbers if path in OWN_FIELDS]
         self._tags = [path for path in texts if path.startswith(TAGS)]
-        self._ignored = ignored
         self._mask = np.uint64(0) if everything else _LEARN_MASK if layout.sample_size else _LOOK_MASK
         self._decoder = msgspec.json.Decoder(_slots(self._numbers, self._texts))
         self._pack = struct.Struct(f"{len(self._numbers)}d").pack
@@ -144,6 +144,9 @@ class FieldReader:
                 values.append(value)
         return tuple(values)
 
+    def _may_be_seen(self, path: str) -> bool:
+        return path not in self._ignored and path.partition(".")[0] not in self._ignored
+
     def _look(
         self,
         features: Sequence[msgspec.Raw | None],
@@ -168,7 +171,7 @@ class FieldReader:
                 ]
             for label in found:
                 path = label.partition(" ")[2]
-                if path not in self._ignored and _can_be_watched(path):
+                if self._may_be_seen(path) and _can_be_watched(path):
                     rows.append(row)
                     codes.append(labels.setdefault(label, len(labels)))
         return Sightings(

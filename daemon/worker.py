@@ -14,6 +14,7 @@ from daemon.accumulate import Accumulation
 from daemon.buffer import NEVER
 from daemon.careful import process_one_by_one
 from daemon.cohorts import CohortDirectory
+from daemon.keeping import Keeping
 from daemon.positions import Positions
 from daemon.settings import Settings
 from daemon.source import KafkaUnavailable, Poll, Source
@@ -49,8 +50,8 @@ class Worker:
             connect(),
             owner,
             lease_seconds=ingest.lease_seconds,
-            dead_letters_kept=ingest.dead_letters_kept,
-            dead_letter_bytes=ingest.dead_letter_bytes,
+            dead_letters_kept=settings.dead_letters.kept,
+            dead_letter_bytes=Keeping(settings).dead_letter,
         )
         self._controls = Controls(("layout", "selection"))
         self._directory = CohortDirectory(settings, self._controls, lambda: self._ledger.connection)
@@ -165,6 +166,7 @@ class Worker:
     def _claim(self) -> None:
         """Drop what is in hand and read on from the stored offsets of what is ours now."""
         self._accumulation.clear()
+        self._directory.refresh()
         self._discover()
         self._positions.claim()
         self._last_commit = self._last_claim = time.monotonic()

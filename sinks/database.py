@@ -47,7 +47,12 @@ def faults_as_ours() -> Iterator[None]:
     """Turn the database's faults into ours: it is gone, or things changed under our hands (then act as fenced)."""
     try:
         yield
-    except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as error:
+    except (
+        psycopg.errors.DeadlockDetected,
+        psycopg.errors.SerializationFailure,
+        # A version that nothing was heard of for so long that retention has just taken it.
+        psycopg.errors.ForeignKeyViolation,
+    ) as error:
         raise Fenced(str(error).strip()) from error
     except psycopg.OperationalError as error:
         raise DatabaseUnavailable(str(error).strip()) from error

@@ -1,7 +1,7 @@
 """What events cause besides moving a position: part rows, candidates, dead letters. Written in one transaction."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from sinks.database import Connection
@@ -46,7 +46,7 @@ class Candidate:
     """An event that may be worth a label. ``nominated`` (π₁) and ``wanted`` (π) are None without a draw.
 
     ``novel``: the never-seen value it is one of the first of; whether it is among the very first, and so
-    certain to be queued, is decided where it is written.
+    certain to be queued, is decided where it is written. ``digest``: what it would be known by if it was forgotten.
     """
 
     model: str
@@ -68,6 +68,7 @@ class Candidate:
     event: bytes | None
     truncated: bool
     novel: str | None = None
+    digest: bytes = field(default=b"", compare=False)
 
 
 @dataclass(slots=True)
@@ -80,7 +81,13 @@ class Effects:
     tombstones: dict[Partition, int] = field(default_factory=dict)
 
 
-def write(connection: Connection, effects: Effects, *, dead_letters_kept: int, dead_letter_bytes: int) -> None:
+def write(
+    connection: Connection,
+    effects: Effects,
+    *,
+    dead_letters_kept: int,
+    dead_letter_bytes: Callable[[bytes], bytes | None],
+) -> None:
     """Write ``effects``; to be called in the transaction that moves the positions."""
     if effects.parts:
         rows = [(p.cohort_id, p.window, p.layout_id, p.events, p.body) for p in effects.parts]
@@ -90,7 +97,7 @@ def write(connection: Connection, effects: Effects, *, dead_letters_kept: int, d
     if effects.tombstones:
         skipped = [(topic, number, "tombstone", n) for (topic, number), n in sorted(effects.tombstones.items())]
         connection.execute(statement("ledger", "count_skipped"), _columns(skipped))
-    candidates = _grant_novel(connection, effects.candidates)
+    candidates = _grant_novel(connection, _not_forgotten(connection, effects.candidates))
     if candidates:
         _write_candidates(connection, candidates)
 
@@ -99,7 +106,9 @@ def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _write_dead_letters(connection: Connection, letters: list[DeadLetter], kept: int, size: int) -> None:
+def _write_dead_letters(
+    connection: Connection, letters: list[DeadLetter], kept: int, bytes_of: Callable[[bytes], bytes | None]
+) -> None:
     """Keep the first of each partition and reason whole, the rest as a range of offsets and a count."""
     groups: dict[tuple[str, int, str], list[DeadLetter]] = defaultdict(list)
     for letter in sorted(letters, key=lambda each: (each.topic, each.partition, each.reason, each.offset)):
@@ -111,13 +120,23 @@ def _write_dead_letters(connection: Connection, letters: list[DeadLetter], kept:
         group = groups[topic, partition, reason]
         room = max(0, kept - (total - len(group)))
         for each in group[:room]:
-            value = each.value[:size] if size else None
-            rows.append((topic, partition, each.offset, each.offset, 1, reason, each.detail, len(each.value), value))
+            offset, size = each.offset, len(each.value)
+            rows.append((topic, partition, offset, offset, 1, reason, each.detail, size, bytes_of(each.value)))
         if rest := group[room:]:
             volume = sum(len(each.value) for each in rest)
             first, last = rest[0].offset, rest[-1].offset
             rows.append((topic, partition, first, last, len(rest), reason, rest[0].detail, volume, None))
     connection.execute(statement("ledger", "add_dead_letters"), _columns(rows))
+
+
+def _not_forgotten(connection: Connection, candidates: list[Candidate]) -> list[Candidate]:
+    """Return the candidates, without those of events that were to be forgotten and came again."""
+    if not candidates:
+        return candidates
+    digests = [each.digest for each in candidates]
+    found = set(connection.execute(statement("ledger", "forgotten"), [digests]).fetchall())
+    # Of one model, or of all of them.
+    return [each for each in candidates if not found & {(each.digest, None), (each.digest, each.model)}]
 
 
 def _grant_novel(connection: Connection, candidates: list[Candidate]) -> list[Candidate]:

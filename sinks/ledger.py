@@ -51,7 +51,10 @@ def watermark(connection: Connection, topics: Sequence[str]) -> int | None:
 
 
 class Ledger:
-    """The stored positions, on one connection, in the name of one ``owner``."""
+    """The stored positions, on one connection, in the name of one ``owner``.
+
+    ``dead_letter_bytes`` returns what is kept of the bytes of an event that could not be used; None for nothing.
+    """
 
     def __init__(
         self,
@@ -60,7 +63,7 @@ class Ledger:
         *,
         lease_seconds: float,
         dead_letters_kept: int,
-        dead_letter_bytes: int,
+        dead_letter_bytes: Callable[[bytes], bytes | None],
     ) -> None:
         self.connection = connection
         self.owner = owner

@@ -21,6 +21,7 @@ __all__ = [
     "Settled",
     "StatsRow",
     "claim",
+    "find",
     "label",
     "labels_of",
     "list_items",
@@ -42,8 +43,8 @@ class Item:
     """An item of the queue, with what the model thought of the event.
 
     ``token`` is None unless this is the claim that made it. ``propensity``: the probability with which the
-    event was drawn; None where it was queued for certain. ``event``: as it came, untrusted; None unless
-    claimed, or where it was not kept.
+    event was drawn; None where it was queued for certain. ``event``: untrusted; None in lists, and where it was
+    not kept. ``topic``, ``partition``, ``offset``: where it lies in Kafka; None when that was forgotten.
     """
 
     id: int
@@ -65,6 +66,9 @@ class Item:
     expected_error: float | None
     event: bytes | None
     truncated: bool
+    topic: str | None
+    partition: int | None
+    offset: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +191,12 @@ def list_items(
     """Return items that fit, the newest first; ``before``: only ids less than this, for the next page."""
     values = {"model": model, "state": state, "reason": reason, "before": before, "limit": limit}
     return [_item(row) for row in connection.execute(statement("queue", "list"), values)]
+
+
+def find(connection: Connection, item_id: int) -> Item | None:
+    """Return an item with its event, whatever its state; None if there is none."""
+    row = connection.execute(statement("queue", "find"), [item_id]).fetchone()
+    return None if row is None else _item(row)
 
 
 def labels_of(connection: Connection, item_ids: list[int]) -> dict[int, str]:

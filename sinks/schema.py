@@ -69,6 +69,7 @@ sa.Table(
     sa.Column("state", BYTEA, comment="detectors.cohort.CohortState"),
     _time("created_at", now=True),
     sa.UniqueConstraint("model", "version"),
+    sa.Index(None, "created_at"),
 )
 
 sa.Table(
@@ -83,6 +84,8 @@ sa.Table(
     _time("created_at", now=True),
     sa.CheckConstraint("kind IN ('layout', 'reference', 'selection')", name="kind"),
     sa.Index(None, "model", "kind", "effective_from"),
+    sa.Index(None, "cohort_id"),
+    sa.Index("control_rates_idx", "created_at", postgresql_where=sa.text("kind = 'selection'")),
 )
 
 sa.Table(
@@ -110,6 +113,7 @@ sa.Table(
     sa.Column("size", sa.BigInteger, nullable=False, comment="bytes of the value"),
     sa.Column("value", BYTEA, comment="its first bytes; null beyond the cap"),
     _time("created_at", now=True),
+    _time("resent_at", nullable=True),
     sa.Index(None, "created_at"),
 )
 
@@ -144,6 +148,7 @@ sa.Table(
     sa.Column("readings", BYTEA, nullable=False, comment="detectors.monitors.Readings, zstd"),
     _time("created_at", now=True),
     sa.Index(None, "created_at"),
+    sa.Index(None, "layout_id"),
 )
 
 sa.Table(
@@ -160,6 +165,7 @@ sa.Table(
     sa.CheckConstraint("severity IN ('page', 'ticket', 'notice')", name="severity"),
     # One open incident a model: what fires together is one incident.
     sa.Index("incident_open_key", "model", unique=True, postgresql_where=sa.text("state = 'firing'")),
+    sa.Index(None, "resolved_at"),
 )
 
 sa.Table(
@@ -177,6 +183,8 @@ sa.Table(
     _time("updated_at", now=True),
     sa.CheckConstraint("state IN ('pending', 'firing', 'resolved')", name="state"),
     sa.CheckConstraint("severity IN ('page', 'ticket', 'notice')", name="severity"),
+    sa.Index(None, "incident_id"),
+    sa.Index(None, "updated_at"),
 )
 
 sa.Table(
@@ -191,6 +199,8 @@ sa.Table(
     _time("created_at", now=True),
     sa.UniqueConstraint("fingerprint", "window", "state"),
     sa.CheckConstraint("state IN ('pending', 'firing', 'resolved')", name="state"),
+    sa.Index(None, "created_at"),
+    sa.Index(None, "incident_id"),
 )
 
 sa.Table(
@@ -251,7 +261,7 @@ sa.Table(
         sa.ForeignKey("candidate.id", ondelete="CASCADE"),
         primary_key=True,
     ),
-    sa.Column("event", BYTEA, nullable=False, comment="the event as it came, or without what is too large"),
+    sa.Column("event", BYTEA, nullable=False, comment="the event, without what is too large or must not be kept"),
     sa.Column("truncated", sa.Boolean, nullable=False),
     _time("created_at", now=True),
     sa.Index(None, "created_at"),
@@ -269,6 +279,7 @@ sa.Table(
     sa.Column("first_event_id", sa.Text, nullable=False),
     _time("noticed_at", nullable=True),
     _time("created_at", now=True),
+    sa.Index(None, "created_at"),
 )
 
 sa.Table(
@@ -327,4 +338,19 @@ sa.Table(
     sa.Column("to_state", sa.Text, nullable=False),
     _time("created_at", now=True),
     sa.Index(None, "item_id"),
+)
+
+# Privacy: what was to be forgotten, and must not come back.
+
+sa.Table(
+    "forgotten",
+    metadata,
+    _identity(),
+    sa.Column("digest", BYTEA, nullable=False, comment="keyed hash of the event's id; never the id"),
+    sa.Column("model", sa.Text, comment="null: of every model"),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("counts", JSONB, nullable=False, comment="rows changed, by table"),
+    _time("created_at", now=True),
+    sa.Index(None, "digest"),
 )

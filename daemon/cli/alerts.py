@@ -27,7 +27,10 @@ def list_all(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List incidents: open ones first, then the newest. What fires together on a model is one incident."""
+    """List incidents: open ones first, then the newest. What fires together on a model is one incident.
+
+    Example: strandline alerts list --state firing
+    """
     if state not in (None, "firing", "resolved"):
         raise BadData(f"--state {state}: expected firing or resolved")
     with open_database(context) as connection:
@@ -51,7 +54,10 @@ def show(
     incident: Annotated[int, typer.Argument(min=1, max=2**63 - 1, help="Its number, from `strandline alerts list`.")],
     as_json: AsJson = False,
 ) -> None:
-    """Show an incident: the evidence, what happened when, and who was told."""
+    """Show an incident: the evidence, what happened when, and who was told.
+
+    Example: strandline alerts show 3
+    """
     with open_database(context) as connection:
         story = incidents.story(connection, incident)
     if story is None:

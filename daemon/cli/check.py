@@ -27,6 +27,8 @@ def check(
     """Check the configuration and reach PostgreSQL and Kafka with it; print what is in force, and where it comes from.
 
     Exit code 0: all is right, warnings aside; 1: PostgreSQL or Kafka is not; 2: the configuration is not.
+
+    Example: strandline --config my.toml check
     """
     root = context.find_root()
     path = choose_config(root.obj)

@@ -1,5 +1,6 @@
 """What every command shares: the configuration, the database, and how answers are printed."""
 
+import getpass
 import json
 import os
 import shlex
@@ -17,8 +18,19 @@ from rich.text import Text
 
 from daemon.settings import CONFIG_VARIABLE, Settings, load
 from sinks.database import Connection, check_version, connect
+from sinks.errors import BadData
 
-__all__ = ["choose_config", "clean", "invocation", "open_database", "print_json", "print_table", "settings_of", "when"]
+__all__ = [
+    "choose_config",
+    "clean",
+    "invocation",
+    "open_database",
+    "person",
+    "print_json",
+    "print_table",
+    "settings_of",
+    "when",
+]
 
 
 def choose_config(given: Path | None) -> Path | None:
@@ -69,6 +81,25 @@ def open_database(context: typer.Context) -> Connection:
         connection.close()
         raise
     return connection
+
+
+def person(given: str | None, option: str) -> str:
+    """Return the name given with ``option``, else that of the system's user.
+
+    Raises
+    ------
+    BadData
+        It is no name.
+    """
+    if given is not None:
+        if not given.strip() or "\0" in given:
+            raise BadData(f"{option}: expected a name")
+        return given
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # In containers the user id may have no name.
+        return "unknown"
 
 
 def print_json(value: object) -> None:

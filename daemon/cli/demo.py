@@ -18,7 +18,10 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave database, logs and configuration behind.")] = False,
     picture: Annotated[Path | None, typer.Option(hidden=True, help="Write an SVG of screen and tables.")] = None,
 ) -> None:
-    """Show it live: a model in production goes wrong twice, and is noticed. Needs about a minute, and nothing else."""
+    """Show it live: a model in production goes wrong twice, and is noticed. Needs about a minute, and nothing else.
+
+    Example: strandline demo --exit
+    """
     # Here, not above: no other command needs the broker's client, or should wait for it.
     from daemon.demo.performance import perform  # noqa: PLC0415
 

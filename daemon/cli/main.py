@@ -8,7 +8,7 @@ from typing import Annotated
 import psycopg
 import typer
 
-from daemon.cli import alerts, check, demo, queue, reference, run
+from daemon.cli import alerts, check, deadletters, demo, forget, partitions, queue, reference, run
 from sinks.errors import BadData, DatabaseUnavailable, StrandlineError
 
 __all__ = ["app", "main"]
@@ -32,6 +32,8 @@ A first round:
 
   strandline queue next   the next sample to label
 
+Completion in the shell: strandline --install-completion, once.
+
 Configuration: --config, else $STRANDLINE_CONFIG, else ./config.toml, else strandline/config.toml in the user's \
 configuration directory, else the defaults. Any key by the environment, too: STRANDLINE_INGEST__WORKERS=4.
 """
@@ -40,7 +42,6 @@ app = typer.Typer(
     name="strandline",
     help=_HELP,
     no_args_is_help=True,
-    add_completion=False,
     # A fault of ours is shown as Python shows it; what a person can mend is caught in main().
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -54,6 +55,9 @@ app.command()(run.status)
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(queue.app, name="queue")
 app.add_typer(reference.app, name="reference")
+app.add_typer(deadletters.app, name="deadletters")
+app.add_typer(partitions.app, name="partitions")
+app.command()(forget.forget)
 app.add_typer(run.database, name="db")
 
 

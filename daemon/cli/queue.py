@@ -1,16 +1,17 @@
 """``strandline queue``: work through what is worth a label."""
 
-import getpass
 import json
 import shlex
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 import typer
 
-from daemon.cli.context import clean, invocation, open_database, print_json, print_table, when
+from daemon.cli.context import clean, invocation, open_database, person, print_json, print_table, settings_of, when
+from daemon.cli.progress import waiting
+from daemon.lookup import event_of
 from sinks import queue
-from sinks.errors import BadData
+from sinks.errors import BadData, NotFound
 from sinks.queue import Item, Settled
 
 __all__ = ["app"]
@@ -43,7 +44,10 @@ def list_items(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List items, the newest first."""
+    """List items, the newest first.
+
+    Example: strandline queue list --model digits --state pending
+    """
     if state is not None and state not in queue.STATES:
         raise BadData(f"--state {state}: expected one of {', '.join(queue.STATES)}")
     with open_database(context) as connection:
@@ -73,15 +77,36 @@ def next_item(
     lease: Annotated[int, typer.Option(min=1, max=604_800, help="Seconds for which nobody else gets it.")] = 900,
     as_json: AsJson = False,
 ) -> None:
-    """Take the next item: what the model thought, why it was picked, and how to answer."""
+    """Take the next item: what the model thought, why it was picked, and how to answer.
+
+    Example: strandline queue next --model digits --as ada
+    """
     with open_database(context) as connection:
-        items = queue.claim(connection, n=1, who=_who(who), lease_seconds=lease, model=model)
-    if as_json:
-        print_json(_public(items[0]) if items else None)
-    elif items:
-        typer.echo(_shown(items[0], who, invocation(context)))
+        items = queue.claim(connection, n=1, who=person(who, "--as"), lease_seconds=lease, model=model)
+    if items:
+        _show(context, items[0], who, as_json=as_json)
+    elif as_json:
+        print_json(None)
     else:
         typer.echo("Nothing waits for a label. What is leased to others comes back if they do not answer.")
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    item: Annotated[int, typer.Argument(min=1, max=_LARGEST, help="Its number, from `strandline queue list`.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show an item with its event, whatever its state; takes nothing from anybody.
+
+    Example: strandline queue show 17
+    """
+    with open_database(context) as connection:
+        found = queue.find(connection, item)
+        labels = queue.labels_of(connection, [item])
+    if found is None:
+        raise NotFound(f"Item {item}; `strandline queue list` shows those there are.")
+    _show(context, found, None, as_json=as_json, label=labels.get(item))
 
 
 @app.command()
@@ -93,23 +118,32 @@ def label(
     note: Annotated[str | None, typer.Option(help="Something worth remembering about this item.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Answer an item. Doing it twice does no harm."""
+    """Answer an item. Doing it twice does no harm.
+
+    Example: strandline queue label 17-0d9f… 8 --note "badly written"
+    """
     with open_database(context) as connection:
-        settled = queue.label(connection, token, value=value, who=_who(who), note=note)
+        settled = queue.label(connection, token, value=value, who=person(who, "--as"), note=note)
     _report(settled, as_json=as_json)
 
 
 @app.command()
 def skip(context: typer.Context, token: Token, who: Who = None, as_json: AsJson = False) -> None:
-    """Pass over an item that cannot be answered; it is not served again."""
+    """Pass over an item that cannot be answered; it is not served again.
+
+    Example: strandline queue skip 17-0d9f…
+    """
     with open_database(context) as connection:
-        settled = queue.skip(connection, token, who=_who(who))
+        settled = queue.skip(connection, token, who=person(who, "--as"))
     _report(settled, as_json=as_json)
 
 
 @app.command()
 def stats(context: typer.Context, model: Model = None, as_json: AsJson = False) -> None:
-    """Show how full the queue is, by model, reason and state."""
+    """Show how full the queue is, by model, reason and state.
+
+    Example: strandline queue stats --model digits
+    """
     with open_database(context) as connection:
         rows = queue.stats(connection, model=model)
     if as_json:
@@ -122,16 +156,15 @@ def stats(context: typer.Context, model: Model = None, as_json: AsJson = False) 
     )
 
 
-def _who(given: str | None) -> str:
-    if given is not None:
-        if not given.strip() or "\0" in given:
-            raise BadData("--as: expected a name")
-        return given
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        # In containers the user id may have no name.
-        return "unknown"
+def _show(context: typer.Context, item: Item, who: str | None, *, as_json: bool, label: str | None = None) -> None:
+    """Print an item; its event is read from Kafka if only its place was kept."""
+    with waiting("reading the event"):
+        event, missing = event_of(settings_of(context), item)
+    item = replace(item, event=event)
+    if as_json:
+        print_json({**_public(item), "event_missing": missing or None, **({} if item.token else {"label": label})})
+    else:
+        typer.echo(_shown(item, who, invocation(context), missing, label))
 
 
 def _public(item: Item) -> dict[str, Any]:
@@ -148,7 +181,7 @@ def _event(event: bytes) -> object:
         return event.decode(errors="replace")
 
 
-def _shown(item: Item, who: str | None, start: str) -> str:
+def _shown(item: Item, who: str | None, start: str, missing: str, label: str | None) -> str:
     """Return an item as a page of text. All of it comes from outside, so nothing in it may steer the terminal."""
     thought = item.prediction if item.prediction is not None else "(no prediction)"
     sure = "" if item.confidence is None else f", with a confidence of {item.confidence:.2f}"
@@ -159,10 +192,12 @@ def _shown(item: Item, who: str | None, start: str) -> str:
         "",
         f"  the model says   {thought}{sure}",
         f"  why this one     {_REASONS.get(item.reason, item.reason)} ({drawn})",
-        f"  yours until      {when(item.lease_until)}",
+        f"  yours until      {when(item.lease_until)}" if item.token else f"  state            {_state(item, label)}",
         "",
-        _payload(item),
+        _payload(item) if item.event is not None else f"  ({missing})",
     ]
+    if item.token is None:
+        return clean("\n".join(lines))
     given = "" if who is None else f" --as {shlex.quote(who)}"
     answer = shlex.quote(item.prediction) if item.prediction else "VALUE"
     commands = [
@@ -174,10 +209,15 @@ def _shown(item: Item, who: str | None, start: str) -> str:
     return clean("\n".join([*lines, "", "To answer, or to pass over it:", "", *commands]))
 
 
+def _state(item: Item, label: str | None) -> str:
+    by = f" by {item.leased_by}" if item.leased_by else ""
+    if item.state == "leased":
+        return f"leased{by} until {when(item.lease_until)}"
+    return f"{item.state}{by}" + (f": {label}" if label is not None else "")
+
+
 def _payload(item: Item) -> str:
-    if item.event is None:
-        return "  (the event itself was not kept)"
-    event = _event(item.event)
+    event = _event(item.event or b"")
     text = event if isinstance(event, str) else json.dumps(event, indent=2, ensure_ascii=False)
     if len(text) > _PAYLOAD_SHOWN:
         text = f"{text[:_PAYLOAD_SHOWN]}\n… (the rest with --json)"

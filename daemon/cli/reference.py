@@ -34,7 +34,10 @@ def build(
     model: Annotated[str, typer.Option(help="The model they are from.")],
     version: Annotated[str | None, typer.Option(help="Its version; default: the newest one known.")] = None,
 ) -> None:
-    """Build a model's reference from a file and put it in force."""
+    """Build a model's reference from a file and put it in force.
+
+    Example: strandline reference build validation.jsonl --model digits
+    """
     settings = settings_of(context)
     with (
         open_database(context) as connection,
@@ -57,7 +60,10 @@ def build(
 
 @app.command("list")
 def list_all(context: typer.Context, as_json: AsJson = False) -> None:
-    """List the references of all models, the newest of each last."""
+    """List the references of all models, the newest of each last.
+
+    Example: strandline reference list
+    """
     with open_database(context) as connection:
         rows = [
             {
@@ -86,7 +92,10 @@ def show(
     reference: Annotated[int, typer.Argument(help="Its number, from `strandline reference list`.")],
     as_json: AsJson = False,
 ) -> None:
-    """Show what a reference holds: confidence and the share of each class."""
+    """Show what a reference holds: confidence and the share of each class.
+
+    Example: strandline reference show 12
+    """
     with open_database(context) as connection:
         for record, model, version, found in _all(connection):
             if record.id == reference:

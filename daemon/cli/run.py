@@ -9,6 +9,7 @@ from rich.table import Table
 
 from daemon import status as status_of
 from daemon.cli.context import open_database, settings_of
+from daemon.cli.progress import waiting
 from daemon.logs import LEVELS, configure
 from daemon.processes import ROLES, supervise
 from sinks.cohorts import check_windows
@@ -25,7 +26,10 @@ def run(
     role: Annotated[str, typer.Option(help=f"Run one part only: {', '.join(ROLES)}. Default: all, supervised.")] = "",
     log_level: Annotated[str, typer.Option(help=f"One of {', '.join(LEVELS)}.")] = "info",
 ) -> None:
-    """Run the daemon until SIGTERM or Ctrl-C; a second signal ends it at once."""
+    """Run the daemon until SIGTERM or Ctrl-C; a second signal ends it at once.
+
+    Example: strandline --config my.toml run
+    """
     if log_level not in LEVELS:
         raise BadSettings(f"--log-level {log_level}: expected one of {', '.join(LEVELS)}")
     if role and role not in ROLES:
@@ -44,7 +48,10 @@ def status(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Tell whether all is well: exit code 0 if it is, 1 if something needs a look."""
+    """Tell whether all is well: exit code 0 if it is, 1 if something needs a look.
+
+    Example: strandline status --json
+    """
     with open_database(context) as connection:
         found = status_of.collect(connection, settings_of(context))
     if as_json:
@@ -65,6 +72,10 @@ def status(
 
 @database.command("upgrade")
 def database_upgrade(context: typer.Context) -> None:
-    """Make the tables, or bring them to this version."""
-    before, after = upgrade(settings_of(context).postgres.conninfo)
+    """Make the tables, or bring them to this version.
+
+    Example: strandline db upgrade
+    """
+    with waiting("upgrading the database"):
+        before, after = upgrade(settings_of(context).postgres.conninfo)
     typer.echo(f"database: {after}" + ("" if before == after else f" (was {before or 'empty'})"))

@@ -15,7 +15,7 @@ class RetentionJob:
     """Deletes rows by age; each batch is a transaction of its own, and locked rows are left for the next run."""
 
     def __init__(self, settings: RetentionSettings) -> None:
-        # In the order in which rows keep others: items their candidates, transitions their alerts.
+        # In the order in which rows keep others: items candidates, transitions alerts, windows versions.
         self._days = {
             "queue": settings.queue_days,
             "payloads": settings.payloads_days,
@@ -28,6 +28,7 @@ class RetentionJob:
             "incidents": settings.alerts_days,
             "novel_values": settings.alerts_days,
             "rates": settings.candidates_days,
+            "versions": settings.versions_days,
         }
 
     def run_once(self, connection: Connection) -> int:

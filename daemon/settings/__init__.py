@@ -2,6 +2,7 @@
 
 from daemon.settings.alerts import AlertSettings, RouteSettings
 from daemon.settings.model import ModelSettings
+from daemon.settings.privacy import DeadLetterSettings, PrivacySettings
 from daemon.settings.section import MICROSECONDS
 from daemon.settings.services import KafkaSettings, PostgresSettings
 from daemon.settings.sources import CONFIG_VARIABLE, PREFIX, Sources
@@ -13,11 +14,13 @@ __all__ = [
     "MICROSECONDS",
     "PREFIX",
     "AlertSettings",
+    "DeadLetterSettings",
     "DetectionSettings",
     "IngestSettings",
     "KafkaSettings",
     "ModelSettings",
     "PostgresSettings",
+    "PrivacySettings",
     "RetentionSettings",
     "RouteSettings",
     "SelectionSettings",

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from daemon.settings.privacy import PrivacySettings
 from daemon.settings.section import DAY_SECONDS, MICROSECONDS, Count, Section
 from sinks.errors import BadSettings
 
@@ -27,6 +28,7 @@ class ModelSettings(Section):
     expected_events_per_day: Count = 100_000
     owner: str = ""
     runbook: str = ""
+    privacy: PrivacySettings = PrivacySettings()
 
     @field_validator("false_alarms")
     @classmethod

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from pydantic import ValidationError, field_validator
+from pydantic import ValidationError, field_validator, model_validator
 
 from daemon.settings.alerts import AlertSettings
 from daemon.settings.faults import faults_of
 from daemon.settings.model import ModelSettings
+from daemon.settings.privacy import DeadLetterSettings, PrivacySettings
 from daemon.settings.section import Section
 from daemon.settings.services import KafkaSettings, PostgresSettings
 from daemon.settings.sources import Sources, lay_environment, read_file
@@ -29,6 +30,8 @@ class Settings(Section):
     ingest: IngestSettings = IngestSettings()
     detection: DetectionSettings = DetectionSettings()
     selection: SelectionSettings = SelectionSettings()
+    privacy: PrivacySettings = PrivacySettings()
+    dead_letters: DeadLetterSettings = DeadLetterSettings()
     alerts: AlertSettings = AlertSettings()
     retention: RetentionSettings = RetentionSettings()
     model: Mapping[str, ModelSettings] = {}
@@ -39,6 +42,14 @@ class Settings(Section):
         """Sort "*" before longer patterns, and those before names; of two as long the later wins."""
         return {name: models[name] for name in sorted(models, key=lambda name: (not is_pattern(name), len(name)))}
 
+    @model_validator(mode="after")
+    def _segments_may_be_kept(self) -> "Settings":
+        for name in self.model:
+            if fault := self.privacy_of(name).contradiction(self.of(name).segments):
+                message = f'privacy of model."{name}": {fault}'
+                raise ValueError(message)
+        return self
+
     def of(self, model: str) -> ModelSettings:
         """Return the settings in force for ``model``: those of every pattern it matches, key by key."""
         merged: dict[str, object] = {}
@@ -46,6 +57,10 @@ class Settings(Section):
             if name == model or fnmatchcase(model, name):
                 merged = _laid_over(merged, own.model_dump(exclude_unset=True))
         return ModelSettings.model_validate(merged)
+
+    def privacy_of(self, model: str) -> PrivacySettings:
+        """Return what is kept of the events of ``model``."""
+        return self.of(model).privacy.laid_over(self.privacy)
 
 
 def _laid_over(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:

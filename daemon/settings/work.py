@@ -23,8 +23,6 @@ class IngestSettings(Section):
     max_payload_bytes: Count = 262_144
     max_ahead_seconds: Seconds = 300
     max_behind_seconds: Seconds = 7 * DAY_SECONDS
-    dead_letter_bytes: Annotated[int, Field(ge=0)] = 4096
-    dead_letters_kept: Annotated[int, Field(ge=0)] = 1000
 
 
 class DetectionSettings(Section):
@@ -41,7 +39,6 @@ class SelectionSettings(Section):
     """How samples are drawn for labelling."""
 
     secret: SecretStr = SecretStr("change me")
-    payload: bool = True
 
 
 class RetentionSettings(Section):
@@ -54,3 +51,4 @@ class RetentionSettings(Section):
     outbox_days: Count = 14
     queue_days: Count = 365
     alerts_days: Count = 365
+    versions_days: Count = 365

@@ -130,6 +130,9 @@ RETURNING id, model, event_id
 INSERT INTO payload (candidate_id, event, truncated)
 SELECT * FROM unnest(%s::bigint[], %s::bytea[], %s::boolean[])
 
+-- name: forgotten
+SELECT digest, model FROM forgotten WHERE digest = ANY(%s)
+
 -- name: add_novel_values
 INSERT INTO novel_value (model, kind, value, version, nominated, first_window, first_event_id)
 SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::integer[], %s::bigint[], %s::text[])

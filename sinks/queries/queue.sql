@@ -35,7 +35,7 @@ SELECT
     item.id, item.lease_token, item.model, item.version, item.event_id, item.reason, item.propensity, item.urgent,
     item.day, item.state, item.leased_by, item.lease_until, item.created_at, item.settled_at,
     candidate.prediction, candidate.confidence, candidate.expected_error, payload.event,
-    coalesce(payload.truncated, false)
+    coalesce(payload.truncated, false), candidate.topic, candidate.partition, candidate."offset"
 FROM claimed AS item
 LEFT JOIN candidate ON candidate.id = item.candidate_id
 LEFT JOIN payload ON payload.candidate_id = item.candidate_id
@@ -110,7 +110,8 @@ SELECT
     item.day, item.state,
     coalesce((SELECT labelled_by FROM label WHERE item_id = item.id ORDER BY id DESC LIMIT 1), item.leased_by),
     item.lease_until, item.created_at, item.settled_at,
-    candidate.prediction, candidate.confidence, candidate.expected_error, NULL, false
+    candidate.prediction, candidate.confidence, candidate.expected_error, NULL, false,
+    candidate.topic, candidate.partition, candidate."offset"
 FROM queue_item AS item
 LEFT JOIN candidate ON candidate.id = item.candidate_id
 WHERE
@@ -120,6 +121,19 @@ WHERE
     AND (%(before)s::bigint IS NULL OR item.id < %(before)s)
 ORDER BY item.id DESC
 LIMIT %(limit)s
+
+-- name: find
+SELECT
+    item.id, NULL, item.model, item.version, item.event_id, item.reason, item.propensity, item.urgent,
+    item.day, item.state,
+    coalesce((SELECT labelled_by FROM label WHERE item_id = item.id ORDER BY id DESC LIMIT 1), item.leased_by),
+    item.lease_until, item.created_at, item.settled_at,
+    candidate.prediction, candidate.confidence, candidate.expected_error, payload.event,
+    coalesce(payload.truncated, false), candidate.topic, candidate.partition, candidate."offset"
+FROM queue_item AS item
+LEFT JOIN candidate ON candidate.id = item.candidate_id
+LEFT JOIN payload ON payload.candidate_id = item.candidate_id
+WHERE item.id = %s
 
 -- name: labels_of
 SELECT item_id, value FROM label WHERE item_id = ANY(%s) ORDER BY id

@@ -1,62 +1,66 @@
+-- Rows are found by an index and deleted by their place (ctid): locked between the two, they do not move. Whatever
+-- the sizes of tables are, the planner so never reads one from end to end. Rows in use are left for the next run.
+-- OFFSET 0 keeps a condition what it is, a look-up for each row, instead of a join of whole tables.
+
 -- name: windows
 DELETE FROM closed_window
-WHERE (cohort_id, "window") IN (
-    SELECT cohort_id, "window"
+WHERE ctid = ANY(ARRAY(
+    SELECT ctid
     FROM closed_window
     WHERE created_at < now() - make_interval(days => %(days)s)
     ORDER BY created_at
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
-)
+))
 
 -- name: candidates
 -- What waits for a decision or for a person stays; payloads go with their candidate.
 DELETE FROM candidate
-WHERE id IN (
-    SELECT id
+WHERE ctid = ANY(ARRAY(
+    SELECT ctid
     FROM candidate
     WHERE created_at < now() - make_interval(days => %(days)s)
         AND decision IS NOT NULL
         AND NOT EXISTS (
-            SELECT FROM queue_item WHERE candidate_id = candidate.id AND state IN ('pending', 'leased')
+            SELECT FROM queue_item WHERE candidate_id = candidate.id AND state IN ('pending', 'leased') OFFSET 0
         )
     ORDER BY created_at
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
-)
+))
 
 -- name: payloads
 DELETE FROM payload
-WHERE candidate_id IN (
-    SELECT candidate_id
+WHERE ctid = ANY(ARRAY(
+    SELECT ctid
     FROM payload
     WHERE created_at < now() - make_interval(days => %(days)s)
     ORDER BY created_at
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
-)
+))
 
 -- name: dead_letters
 DELETE FROM dead_letter
-WHERE (topic, partition, first_offset, reason) IN (
-    SELECT topic, partition, first_offset, reason
+WHERE ctid = ANY(ARRAY(
+    SELECT ctid
     FROM dead_letter
     WHERE created_at < now() - make_interval(days => %(days)s)
     ORDER BY created_at
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
-)
+))
 
 -- name: outbox
 DELETE FROM outbox
-WHERE id IN (
-    SELECT id
+WHERE ctid = ANY(ARRAY(
+    SELECT ctid
     FROM outbox
     WHERE created_at < now() - make_interval(days => %(days)s) AND delivered_at IS NOT NULL
     ORDER BY created_at
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
-)
+))
 
 -- name: queue
 WITH old AS (
@@ -67,66 +71,71 @@ WITH old AS (
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 ), labels AS (
-    DELETE FROM label USING old WHERE label.item_id = old.id
+    DELETE FROM label WHERE item_id = ANY(ARRAY(SELECT id FROM old))
 ), audit AS (
-    DELETE FROM queue_audit USING old WHERE queue_audit.item_id = old.id
+    DELETE FROM queue_audit WHERE item_id = ANY(ARRAY(SELECT id FROM old))
 )
-DELETE FROM queue_item USING old WHERE queue_item.id = old.id
+DELETE FROM queue_item WHERE id = ANY(ARRAY(SELECT id FROM old))
 
 -- name: transitions
 DELETE FROM alert_transition
-WHERE id IN (
-    SELECT t.id
+WHERE ctid = ANY(ARRAY(
+    SELECT ctid
     FROM alert_transition AS t
-    LEFT JOIN incident ON incident.id = t.incident_id
-    WHERE t.created_at < now() - make_interval(days => %(days)s)
-        AND (incident.id IS NULL OR incident.state = 'resolved')
+    WHERE created_at < now() - make_interval(days => %(days)s)
+        AND NOT EXISTS (SELECT FROM incident WHERE id = t.incident_id AND state = 'firing' OFFSET 0)
+    ORDER BY created_at
     LIMIT %(limit)s
-    FOR UPDATE OF t SKIP LOCKED
-)
+    FOR UPDATE SKIP LOCKED
+))
 
 -- name: alerts
 DELETE FROM alert
-WHERE fingerprint IN (
-    SELECT fingerprint
+WHERE ctid = ANY(ARRAY(
+    SELECT ctid
     FROM alert
     WHERE updated_at < now() - make_interval(days => %(days)s)
         AND state = 'resolved'
-        AND NOT EXISTS (SELECT FROM alert_transition AS t WHERE t.fingerprint = alert.fingerprint)
+        AND NOT EXISTS (SELECT FROM alert_transition AS t WHERE t.fingerprint = alert.fingerprint OFFSET 0)
+    ORDER BY updated_at
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
-)
+))
 
 -- name: incidents
 DELETE FROM incident
-WHERE id IN (
-    SELECT id
+WHERE ctid = ANY(ARRAY(
+    SELECT ctid
     FROM incident
     WHERE resolved_at < now() - make_interval(days => %(days)s)
         AND state = 'resolved'
-        AND NOT EXISTS (SELECT FROM alert WHERE alert.incident_id = incident.id)
-        AND NOT EXISTS (SELECT FROM alert_transition AS t WHERE t.incident_id = incident.id)
+        AND NOT EXISTS (SELECT FROM alert WHERE alert.incident_id = incident.id OFFSET 0)
+        AND NOT EXISTS (SELECT FROM alert_transition AS t WHERE t.incident_id = incident.id OFFSET 0)
+    ORDER BY resolved_at
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
-)
+))
 
 -- name: novel_values
 DELETE FROM novel_value
-WHERE (model, kind, value) IN (
-    SELECT model, kind, value
+WHERE ctid = ANY(ARRAY(
+    SELECT ctid
     FROM novel_value
     WHERE created_at < now() - make_interval(days => %(days)s) AND noticed_at IS NOT NULL
+    ORDER BY created_at
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
-)
+))
 
 -- name: rates
 -- Selection rates that were superseded so long ago that no event of their windows can still come.
 DELETE FROM control
-WHERE id IN (
-    SELECT old.id
+WHERE ctid = ANY(ARRAY(
+    SELECT ctid
     FROM control AS old
-    WHERE old.kind = 'selection'
+    WHERE kind = 'selection'
+        -- Older than the one that superseded it.
+        AND created_at < now() - make_interval(days => %(days)s)
         AND EXISTS (
             SELECT
             FROM control AS newer
@@ -135,7 +144,26 @@ WHERE id IN (
                 AND newer.id > old.id
                 AND newer.effective_from >= old.effective_from
                 AND newer.created_at < now() - make_interval(days => %(days)s)
+            OFFSET 0
         )
+    ORDER BY created_at
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
+))
+
+-- name: versions
+-- Versions that were replaced, and of which nothing is left: with them their layouts and references.
+WITH old AS (
+    SELECT id
+    FROM cohort
+    WHERE created_at < now() - make_interval(days => %(days)s)
+        AND EXISTS (SELECT FROM cohort AS newer WHERE newer.model = cohort.model AND newer.id > cohort.id OFFSET 0)
+        AND NOT EXISTS (SELECT FROM part WHERE part.cohort_id = cohort.id OFFSET 0)
+        AND NOT EXISTS (SELECT FROM closed_window AS closed WHERE closed.cohort_id = cohort.id OFFSET 0)
+    ORDER BY created_at
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+), controls AS (
+    DELETE FROM control WHERE cohort_id = ANY(ARRAY(SELECT id FROM old))
 )
+DELETE FROM cohort WHERE id = ANY(ARRAY(SELECT id FROM old))

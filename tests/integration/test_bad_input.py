@@ -25,10 +25,10 @@ RECORD_MAX = str(32 << 20)
 EVERYTHING = {"labels_per_day": 1000, "expected_events_per_day": 100}
 
 
-def settings(kafka: ApacheKafka, database: str, topic: str, **ingest: object) -> Settings:
+def settings(kafka: ApacheKafka, database: str, topic: str, **sections: dict[str, object]) -> Settings:
     models = {name: {**model, **EVERYTHING} for name, model in MODELS.items()}
     # No partition is idle: what is late must hang on the events alone.
-    return settings_for(kafka, database, topic, ingest={"idle_seconds": 3600, **ingest}, model=models)
+    return settings_for(kafka, database, topic, ingest={"idle_seconds": 3600}, model=models, **sections)
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_beyond_the_cap_dead_letters_are_ranges_and_counts(kafka: ApacheKafka, d
         cases += [Case(f"good {number}", event(f"good {number}"), Taken()), Case("", value, Dead("not_json"))]
     cases.append(Case("", b"[]", Dead("wrong_shape")))
     sent = send(kafka, topic, cases, partitions=1)
-    few = settings(kafka, database, topic, dead_letters_kept=kept, dead_letter_bytes=9)
+    few = settings(kafka, database, topic, dead_letters={"kept": kept, "bytes": 9})
     with working(few):
         wait_for(lambda: query(database, "SELECT max(next_offset)::int FROM partition") == [(len(cases),)])
 
@@ -168,7 +168,7 @@ def test_the_longest_names_fit_and_no_bytes_are_kept_if_none_are_wanted(
         kafka, topic, [Case("", event("", id=longest(5), **names), Taken()), Case("", b"{", Dead("not_json"))], 1
     )
     models = {"*": {"segments": ["region"], **EVERYTHING}}
-    wanted = settings_for(kafka, database, topic, ingest={"dead_letter_bytes": 0}, model=models)
+    wanted = settings_for(kafka, database, topic, dead_letters={"bytes": "off"}, model=models)
     with working(wanted):
         wait_for(lambda: query(database, "SELECT max(next_offset)::int FROM partition") == [(len(sent),)])
     rows = query(database, "SELECT model, version, prediction, event_id FROM candidate")

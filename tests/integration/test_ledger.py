@@ -46,7 +46,13 @@ def open_ledger(database: str) -> Iterator[Callable[[str], Ledger]]:
 
     def open_one(owner: str) -> Ledger:
         connection = LosesTheReply.connect(database, autocommit=True)
-        ledger = Ledger(connection, owner, lease_seconds=LEASE_SECONDS, dead_letters_kept=KEPT, dead_letter_bytes=4)
+        ledger = Ledger(
+            connection,
+            owner,
+            lease_seconds=LEASE_SECONDS,
+            dead_letters_kept=KEPT,
+            dead_letter_bytes=lambda value: value[:4],
+        )
         opened.append(ledger)
         return ledger
 

@@ -8,7 +8,9 @@ from daemon.settings import RetentionSettings
 from sinks import queue
 from sinks.controls import publish
 from sinks.database import Connection, connect
+from tests.harness import event, new_topic, query, send, settings_for, wait_for, working
 from tests.rows import add_candidates, add_items, add_model, close_windows
+from tests.services import ApacheKafka
 
 SETTINGS = RetentionSettings(
     windows_days=9, candidates_days=3, payloads_days=2, dead_letters_days=4, outbox_days=5, queue_days=6
@@ -147,3 +149,35 @@ def test_superseded_rates_go_and_those_in_force_stay(connection: Connection) -> 
     RetentionJob(SETTINGS).run_once(connection)
     # The second was in force until the third, which is too young for that to be forgotten.
     assert ids(connection, "control") == [2, 3, 4, 5]
+
+
+def test_a_version_goes_when_it_was_replaced_and_nothing_is_left_of_it(database: str, connection: Connection) -> None:
+    cohort = add_model(connection)
+    for version in ("2", "3", "4"):
+        connection.execute("INSERT INTO cohort (model, version) VALUES ('digits', %s)", [version])
+    close_windows(connection, cohort, range(3), events=1, weight=0.1)
+    publish(connection, kind="layout", model="digits", cohort_id=cohort + 1, effective_from=1, body=b"{}")
+    age(connection, "cohort", 370, "version <> '3'")
+    RetentionJob(SETTINGS).run_once(connection)
+    # The first has windows, the third is too young, the fourth is the newest.
+    assert query(database, "SELECT version FROM cohort ORDER BY 1") == [("1",), ("3",), ("4",)]
+    assert ids(connection, "control", "cohort_id") == [cohort]
+
+
+def test_a_version_that_comes_back_after_it_went_is_registered_anew(
+    kafka: ApacheKafka, database: str, connection: Connection
+) -> None:
+    topic = new_topic(kafka)
+    settings = settings_for(kafka, database, topic)
+    with working(settings):
+        for number in (1, 2):
+            send(kafka, topic, [(event(number, second=number, version=str(number)), number)], partitions=[0])
+        wait_for(lambda: query(database, "SELECT count(*) FROM part") == [(2,)])
+        connection.execute("DELETE FROM part")
+        age(connection, "cohort", 370)
+        RetentionJob(SETTINGS).run_once(connection)
+        assert query(database, "SELECT version FROM cohort") == [("2",)]
+        send(kafka, topic, [(event(3, second=3, version="1"), 3)], partitions=[0])
+        wait_for(lambda: query(database, "SELECT max(next_offset) FROM partition") == [(3,)])
+    rows = query(database, "SELECT version, events FROM part JOIN cohort ON cohort.id = cohort_id")
+    assert rows == [("1", 1)]

@@ -63,9 +63,8 @@ SETTINGS = Settings.model_validate(
             "max_payload_bytes": 400,
             "max_ahead_seconds": 20,
             "max_behind_seconds": 90,
-            "dead_letters_kept": KEPT,
-            "dead_letter_bytes": LETTER_BYTES,
         },
+        "dead_letters": {"kept": KEPT, "bytes": LETTER_BYTES},
         "model": {"*": {**TEMPLATE, "expected_events_per_day": 400}},
     }
 )

@@ -59,7 +59,10 @@ def bad(tmp_path: Path, text: str | bytes, **environment: str) -> list[str]:
             "[kafka]\ntopics = [\n  'a',\n  1,\n]",
             "FILE:2: kafka.topics = ['a', 1]: expected a list of texts, not empty",
         ),
-        ("selection.payload = 'maybe'", "FILE:1: selection.payload = 'maybe': expected true or false"),
+        (
+            "privacy.payload = 'maybe'",
+            'FILE:1: privacy.payload = \'maybe\': expected "inline" or "reference" or "none"',
+        ),
         (
             "[[alerts.routes]]\nname = 'a'\ntype = 'log'\n[[alerts.routes]]\nname = 'b'\ntype = 'webhook'",
             "FILE:4: alerts.routes[1].url: expected a URL that starts with http:// or https://, for a webhook",
@@ -188,3 +191,10 @@ def test_the_environment_contradicting_itself_is_told(tmp_path: Path) -> None:
             "that holds it, not both"
         )
     ]
+
+
+def test_a_contradiction_between_keys_is_told_without_the_rest_of_the_file(tmp_path: Path) -> None:
+    secret = f'[selection]\nsecret = "{HIDDEN}"'
+    text = f'[privacy]\ndrop_fields = ["tags.region"]\n{secret}\n[model.pets]\nsegments = ["region"]'
+    [told] = bad(tmp_path, text)
+    assert "privacy of model.\"pets\": the tag 'region' makes segments" in told

@@ -27,7 +27,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
             "STRANDLINE_KAFKA__BOOTSTRAP_SERVERS": '["a:9092", "b:9092"]',
             "STRANDLINE_KAFKA__TOPICS": "one, two",
             "STRANDLINE_INGEST__COMMIT_EVENTS": "1_000",
-            "STRANDLINE_SELECTION__PAYLOAD": "false",
+            "STRANDLINE_PRIVACY__PAYLOAD": "none",
             "STRANDLINE_ALERTS__ROUTES": '[{"name": "pager", "type": "webhook", "url": "https://pager"}]',
             "STRANDLINE_MODEL__WINDOW_SECONDS": "60",
             "STRANDLINE_MODEL__FRAUD_EU__OWNER": "environment",
@@ -38,7 +38,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     assert settings.kafka.bootstrap_servers == ("a:9092", "b:9092")
     assert settings.kafka.topics == ("one", "two")
     assert settings.ingest.commit_events == 1000
-    assert settings.selection.payload is False
+    assert settings.privacy.payload == "none"
     assert [route.name for route in settings.alerts.routes] == ["pager"]
     assert settings.of("Fraud-EU").owner == "environment"
     assert settings.of("digits").segments == ("region", "camera")
