@@ -6,12 +6,13 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field, field_validator
 
+from daemon.settings.kafka_security import KafkaSecurity
 from daemon.settings.section import Seconds, Section
 
 __all__ = ["KafkaSettings", "PostgresSettings"]
 
 
-class KafkaSettings(Section):
+class KafkaSettings(KafkaSecurity):
     """Where events come from."""
 
     bootstrap_servers: tuple[str, ...] = ("localhost:9092",)

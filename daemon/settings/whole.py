@@ -74,6 +74,7 @@ def _describe(fault: Mapping[str, object]) -> str:
     key = ".".join(str(step) for step in place) if isinstance(place, tuple) else str(place)
     if fault["type"] == "extra_forbidden":
         return f"{key}: there is no such key"
-    if key == "postgres.url":
+    # A table's value, and that of a secret's key, would tell the secrets.
+    if isinstance(fault["input"], dict) or key.endswith((".url", ".password", ".secret")):
         return f"{key}: {str(fault['msg']).removeprefix('Value error, ')}"
     return f"{key} = {fault['input']!r}: {str(fault['msg']).removeprefix('Value error, ')}"
