@@ -9,9 +9,11 @@ from rich.table import Table
 
 from daemon import status as status_of
 from daemon.cli.context import open_database, settings_of
+from daemon.kafka_clients import client_options
 from daemon.logs import LEVELS, configure
 from daemon.processes import ROLES, supervise
 from daemon.source import KafkaSource
+from sinks import grants
 from sinks.cohorts import check_windows
 from sinks.database import upgrade
 from sinks.errors import BadSettings, StrandlineError
@@ -35,6 +37,8 @@ def run(
         raise BadSettings(f"--role {role}: expected one of {', '.join(ROLES)}")
     settings = settings_of(context)
     configure(log_level)
+    # A certificate that cannot be read stops the start, and not every process again and again.
+    client_options(settings.kafka)
     _reach_database(context)
     if role:
         ROLES[role](settings)
@@ -103,7 +107,24 @@ def status(
 
 
 @database.command("upgrade")
-def database_upgrade(context: typer.Context) -> None:
-    """Make the tables, or bring them to this version."""
+def database_upgrade(
+    context: typer.Context,
+    grant_to: Annotated[str, typer.Option(metavar="ROLE", help="Grant this role what the daemon needs.")] = "",
+) -> None:
+    """Make the tables, or bring them to this version; all of it or nothing. Run it as the tables' owner."""
     before, after = upgrade(settings_of(context).postgres.url)
     typer.echo(f"database: {after}" + ("" if before == after else f" (was {before or 'empty'})"))
+    if grant_to:
+        with open_database(context) as connection:
+            grants.apply(connection, grant_to)
+        typer.echo(f"granted to {grant_to}: reading and writing rows, and nothing else")
+
+
+@database.command("grants")
+def database_grants(
+    context: typer.Context, role: Annotated[str, typer.Argument(help="The role that the daemon logs in as.")]
+) -> None:
+    """Print the grants that the daemon's role needs, as SQL; `db upgrade --grant-to ROLE` applies them."""
+    with open_database(context) as connection:
+        for each in grants.needed(connection, role):
+            typer.echo(f"{each};")
