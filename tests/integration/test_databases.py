@@ -168,3 +168,20 @@ def test_an_upgrade_gives_up_where_a_table_is_held(postgres: Postgres, monkeypat
         holder.execute("LOCK TABLE alembic_version")
         with pytest.raises(TablesInUse, match="1 s"):
             upgrade(url)
+
+
+def test_the_command_line_grants_and_prints_the_grants(postgres: Postgres, role: str, tmp_path: Path) -> None:
+    owned = postgres.new_database(empty=True)
+    (tmp_path / "config.toml").write_text(f'[postgres]\nurl = "{owned}"\n')
+    told = CliRunner().invoke(app, ["--config", str(tmp_path / "config.toml"), "db", "upgrade", "--grant-to", role])
+    assert f"granted to {role}" in told.stdout
+    with connect(as_role(owned, role), name="daemon") as connection:
+        check_version(connection)
+    printed = CliRunner().invoke(app, ["--config", str(tmp_path / "config.toml"), "db", "grants", 'o"dd']).stdout
+    assert printed.count(";\n") == len(printed.splitlines())
+    assert 'TO "o""dd";' in printed
+    with psycopg.connect(owned) as connection:
+        connection.execute('CREATE ROLE "o""dd"')
+        connection.execute(printed.encode())
+        assert connection.execute("""SELECT has_table_privilege('o"dd', 'candidate', 'DELETE')""").fetchone() == (True,)
+        connection.rollback()

@@ -1,5 +1,6 @@
 """Every way into a real Apache Kafka, and what is told when it stays shut."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,7 +14,7 @@ from daemon import kafka_clients
 from daemon.kafka_clients import KafkaUnavailable, reaching
 from daemon.settings import KafkaSettings
 from daemon.source import KafkaSource
-from tests.harness import event, new_topic, send
+from tests.harness import event, new_topic, send, wait_for
 from tests.secure_kafka import CLIENT_ID, CLIENT_SECRET, KEY_PASSWORD, PASSWORD, USER, SecureKafka, token_endpoint
 from tests.services import ApacheKafka
 
@@ -139,8 +140,11 @@ def test_a_shut_door_is_told_with_the_key_to_look_at(
         "authority": {"ssl": {"ca": {"location": str(secure.stranger)}}, "sasl": scram},
         "host": {"bootstrap_servers": [secure.address("SASL_SSL", "localhost")], "ssl": tls(secure), "sasl": scram},
     }
+    threads = threading.active_count()
     with pytest.raises(KafkaUnavailable) as found:
         KafkaSource(settings_for(secure, topic, "SASL_SSL", **faults[fault]), poll_records=1, max_event_bytes=1000)
+    # The daemon tries on for as long as it takes.
+    wait_for(lambda: threading.active_count() == threads)
     message = str(found.value)
     for word in words:
         assert word in message
