@@ -34,8 +34,8 @@ def about_models(settings: Settings, registered: Collection[str]) -> Iterator[st
 
 def _kafka(settings: KafkaSettings) -> Iterator[str]:
     far = [server for server in settings.bootstrap_servers if not _is_near(server.rpartition(":")[0] or server)]
-    if far:
-        yield f"kafka.bootstrap_servers: events come from {', '.join(far)} as plain text"
+    if far and not settings.encrypted:
+        yield f"kafka.bootstrap_servers: events come from {', '.join(far)} as plain text; see kafka.security.protocol"
 
 
 def _postgres(settings: PostgresSettings) -> Iterator[str]:

@@ -1,9 +1,9 @@
 """The event of an item, for a labeler: as it was stored, or read from Kafka if only its place was kept."""
 
+from daemon.kafka_clients import KafkaUnavailable
 from daemon.keeping import Keeping
 from daemon.records import Records
 from daemon.settings import Settings
-from daemon.source import KafkaUnavailable
 from sinks.queue import Item
 
 __all__ = ["event_of"]

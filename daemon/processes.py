@@ -19,9 +19,10 @@ from daemon.jobs.dispatch import DispatchJob
 from daemon.jobs.reduce import ReduceJob
 from daemon.jobs.retention import RetentionJob
 from daemon.jobs.select import SelectJob
+from daemon.kafka_clients import KafkaUnavailable
 from daemon.logs import configure
 from daemon.settings import Settings
-from daemon.source import KafkaSource, KafkaUnavailable
+from daemon.source import KafkaSource
 from daemon.worker import Worker
 from sinks.database import Connection, check_version, connect
 from sinks.errors import DatabaseUnavailable

@@ -9,13 +9,12 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, OffsetOutOfRangeError
 
 from daemon.buffer import Record
+from daemon.kafka_clients import REQUEST_MS, KafkaUnavailable, reaching
 from daemon.settings import Settings
-from daemon.source import KafkaUnavailable
 from sinks.ledger import Partition
 
 __all__ = ["Records", "WholeRecord"]
 
-_REQUEST_MS = 10_000
 _POLL_MS = 500
 _SILENCE_SECONDS = 15.0
 
@@ -38,21 +37,16 @@ class Records:
     """A reader of single records, to be closed by ``with``; every method raises KafkaUnavailable."""
 
     def __init__(self, settings: Settings) -> None:
-        servers = settings.kafka.bootstrap_servers
-        try:
+        with reaching(settings.kafka) as options:
             self._consumer = KafkaConsumer(
-                bootstrap_servers=list(servers),
-                client_id="strandline-cli",
+                **options,
                 group_id=None,
                 enable_auto_commit=False,
                 auto_offset_reset="none",
                 isolation_level="read_committed",
                 allow_auto_create_topics=False,
                 max_partition_fetch_bytes=max(1_048_576, settings.ingest.max_event_bytes),
-                bootstrap_timeout_ms=_REQUEST_MS,
             )
-        except KafkaError as error:
-            raise KafkaUnavailable(f"{', '.join(servers)}: {error}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -60,7 +54,7 @@ class Records:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._consumer.close(autocommit=False, timeout_ms=_REQUEST_MS)
+        self._consumer.close(autocommit=False, timeout_ms=REQUEST_MS)
 
     def bounds(self, partition: Partition) -> tuple[int, int] | None:
         """Return the oldest offset there is and the one the next record will have; None without such a partition."""
@@ -68,8 +62,8 @@ class Records:
         try:
             if tp.partition not in (self._consumer.partitions_for_topic(tp.topic) or ()):
                 return None
-            first = self._consumer.beginning_offsets([tp], timeout_ms=_REQUEST_MS)[tp]
-            return int(first), int(self._consumer.end_offsets([tp], timeout_ms=_REQUEST_MS)[tp])
+            first = self._consumer.beginning_offsets([tp], timeout_ms=REQUEST_MS)[tp]
+            return int(first), int(self._consumer.end_offsets([tp], timeout_ms=REQUEST_MS)[tp])
         except KafkaError as error:
             raise KafkaUnavailable(str(error)) from error
 
@@ -90,7 +84,7 @@ class Records:
                         return
                     yield record
                 # From fetches, not from ListOffsets: some brokers answer that one wrongly.
-                position, end = self._consumer.position(tp, timeout_ms=_REQUEST_MS), self._consumer.highwater(tp)
+                position, end = self._consumer.position(tp, timeout_ms=REQUEST_MS), self._consumer.highwater(tp)
                 if position is not None and (position > last or (end is not None and position >= end)):
                     return
         except OffsetOutOfRangeError:

@@ -9,9 +9,9 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from daemon.buffer import NEVER, Buffer, Cohort
+from daemon.kafka_clients import REQUEST_MS, KafkaUnavailable, reaching
 from daemon.records import Records, WholeRecord
 from daemon.settings import Settings
-from daemon.source import KafkaUnavailable
 from sinks.dead_letters import Letter
 
 __all__ = ["HEADER", "Judge", "Resender", "Verdict"]
@@ -81,19 +81,14 @@ class Resender:
     """Produces records again, with key, headers, timestamp and (in their topic) partition; closed by ``with``."""
 
     def __init__(self, settings: Settings) -> None:
-        servers = settings.kafka.bootstrap_servers
-        try:
+        with reaching(settings.kafka) as options:
             self._producer = KafkaProducer(
-                bootstrap_servers=list(servers),
-                client_id="strandline-cli",
+                **options,
                 acks="all",
                 allow_auto_create_topics=False,
                 max_request_size=2 * settings.ingest.max_event_bytes,
-                max_block_ms=10_000,
-                bootstrap_timeout_ms=10_000,
+                max_block_ms=REQUEST_MS,
             )
-        except KafkaError as error:
-            raise KafkaUnavailable(f"{', '.join(servers)}: {error}") from error
 
     def __enter__(self) -> Self:
         return self

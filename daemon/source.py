@@ -10,21 +10,13 @@ from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRange
 from kafka.structs import OffsetAndMetadata
 
 from daemon.buffer import Record
+from daemon.kafka_clients import REQUEST_MS, KafkaUnavailable, reaching
 from daemon.settings import KafkaSettings
-from sinks.errors import StrandlineError
 from sinks.ledger import Partition
 
 __all__ = ["KafkaSource", "KafkaUnavailable", "Poll", "Source"]
 
-_REQUEST_MS = 10_000
 _NO_OFFSET_SECONDS = 0.05
-
-
-class KafkaUnavailable(StrandlineError):
-    """Kafka does not answer."""
-
-    retryable = True
-    exit_code = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +95,9 @@ class KafkaSource:
         self._topics = settings.topics
         self._static = settings.assignment == "static"
         self._flag = _Flag()
-        try:
+        with reaching(settings) as options:
             self._consumer = KafkaConsumer(
-                bootstrap_servers=list(settings.bootstrap_servers),
-                client_id="strandline",
+                **options,
                 group_id=None if self._static else settings.group,
                 enable_auto_commit=False,
                 auto_offset_reset="none",
@@ -118,12 +109,9 @@ class KafkaSource:
                 session_timeout_ms=round(settings.session_timeout_seconds * 1000),
                 heartbeat_interval_ms=max(1, round(settings.session_timeout_seconds * 1000 / 4)),
                 metadata_max_age_ms=30_000,
-                bootstrap_timeout_ms=_REQUEST_MS,
             )
             if not self._static:
                 self._consumer.subscribe(topics=list(self._topics), listener=self._flag)
-        except KafkaError as error:
-            raise KafkaUnavailable(f"{', '.join(settings.bootstrap_servers)}: {error}") from error
 
     def poll(self, seconds: float, most: int) -> Poll:
         """See Source."""
@@ -171,7 +159,7 @@ class KafkaSource:
         """See Source."""
         tp = TopicPartition(*partition)
         try:
-            return int(self._consumer.beginning_offsets([tp], timeout_ms=_REQUEST_MS)[tp])
+            return int(self._consumer.beginning_offsets([tp], timeout_ms=REQUEST_MS)[tp])
         except KafkaError as error:
             raise KafkaUnavailable(str(error)) from error
 
@@ -179,7 +167,7 @@ class KafkaSource:
         """See Source."""
         tp = TopicPartition(*partition)
         try:
-            return int(self._consumer.end_offsets([tp], timeout_ms=_REQUEST_MS)[tp])
+            return int(self._consumer.end_offsets([tp], timeout_ms=REQUEST_MS)[tp])
         except KafkaError as error:
             raise KafkaUnavailable(str(error)) from error
 
@@ -190,7 +178,7 @@ class KafkaSource:
             return None
         # From fetches, not from ListOffsets: some brokers answer that one wrongly.
         highwater = self._consumer.highwater(tp)
-        position = self._consumer.position(tp, timeout_ms=_REQUEST_MS)
+        position = self._consumer.position(tp, timeout_ms=REQUEST_MS)
         return position if highwater is not None and position is not None and position >= highwater else None
 
     def report(self, offsets: Mapping[Partition, int]) -> None:
@@ -202,7 +190,7 @@ class KafkaSource:
 
     def close(self) -> None:
         """See Source."""
-        self._consumer.close(autocommit=False, timeout_ms=_REQUEST_MS)
+        self._consumer.close(autocommit=False, timeout_ms=REQUEST_MS)
 
     def _ours(self, partitions: Iterable[Partition]) -> list[TopicPartition]:
         # What is no longer assigned can be neither paused nor resumed; a rebalance has seen to it.

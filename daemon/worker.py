@@ -14,10 +14,11 @@ from daemon.accumulate import Accumulation
 from daemon.buffer import NEVER
 from daemon.careful import process_one_by_one
 from daemon.cohorts import CohortDirectory
+from daemon.kafka_clients import KafkaUnavailable
 from daemon.keeping import Keeping
 from daemon.positions import Positions
 from daemon.settings import Settings
-from daemon.source import KafkaUnavailable, Poll, Source
+from daemon.source import Poll, Source
 from sinks.controls import Controls
 from sinks.database import Connection, faults_as_ours
 from sinks.errors import DatabaseUnavailable, Fenced

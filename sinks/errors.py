@@ -9,7 +9,9 @@ __all__ = [
     "Fenced",
     "LeaseLost",
     "NotFound",
+    "NotPermitted",
     "StrandlineError",
+    "TablesInUse",
     "WrongDatabaseVersion",
 ]
 
@@ -58,6 +60,19 @@ class WrongDatabaseVersion(StrandlineError):
 
 class DatabaseUnavailable(StrandlineError):
     """The database does not answer."""
+
+    retryable = True
+    exit_code = 6
+
+
+class NotPermitted(StrandlineError):
+    """The database's role may not do this; `strandline db grants ROLE` tells the grants it needs."""
+
+    exit_code = 6
+
+
+class TablesInUse(StrandlineError):
+    """The tables are in use, and nothing was changed. Stop what uses them, and try again."""
 
     retryable = True
     exit_code = 6

@@ -110,16 +110,27 @@ class ApacheKafka(Service):
         finally:
             admin.close()
 
+    def _listeners(self) -> dict[str, str]:
+        return {"PLAINTEXT": self.bootstrap}
+
+    def _more_properties(self) -> str:
+        return ""
+
+    def _format_options(self) -> list[str]:
+        return []
+
     def _launch(self) -> GuardedProcess:
         properties = self.directory / "server.properties"
-        addresses = f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{self._controller_port}"
+        advertised = ",".join(f"{name}://{address}" for name, address in self._listeners().items())
         data = self.directory / "data"
         properties.write_text(
-            f"{PROPERTIES}listeners={addresses}\nadvertised.listeners=PLAINTEXT://{self.bootstrap}\n"
+            f"{PROPERTIES}listeners={advertised},CONTROLLER://127.0.0.1:{self._controller_port}\n"
+            f"advertised.listeners={advertised}\n"
             f"controller.quorum.voters=1@127.0.0.1:{self._controller_port}\nlog.dirs={data}\n"
+            f"{self._more_properties()}"
         )
         if not (data / "meta.properties").exists():
-            arguments = ["format", "-t", CLUSTER_ID, "-c", str(properties)]
+            arguments = ["format", "-t", CLUSTER_ID, "-c", str(properties), *self._format_options()]
             process = self._process = self._run("StorageTool", "kafka.tools.StorageTool", arguments)
             if process.wait(60) != 0:
                 raise process.failure("failed")

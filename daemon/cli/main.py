@@ -9,7 +9,7 @@ import psycopg
 import typer
 
 from daemon.cli import alerts, check, deadletters, demo, forget, partitions, queue, reference, run
-from sinks.errors import BadData, DatabaseUnavailable, StrandlineError
+from sinks.errors import BadData, DatabaseUnavailable, NotPermitted, StrandlineError
 
 __all__ = ["app", "main"]
 
@@ -85,6 +85,8 @@ def main() -> None:
         app()
     except StrandlineError as error:
         _fail(error)
+    except psycopg.errors.InsufficientPrivilege as error:
+        _fail(NotPermitted(f"({str(error).strip()})"))
     except psycopg.OperationalError as error:
         _fail(DatabaseUnavailable(str(error).strip()))
     except UnicodeEncodeError as error:

@@ -8,9 +8,9 @@ import typer
 from daemon.audiences import audience_of
 from daemon.cli.context import clean, open_database, print_json, print_table, settings_of
 from daemon.cli.progress import waiting
+from daemon.kafka_clients import KafkaUnavailable
 from daemon.records import Records
 from daemon.settings import Settings
-from daemon.source import KafkaUnavailable
 from sinks import partitions
 from sinks.alerts import pipeline_resolved
 from sinks.database import Connection

@@ -10,8 +10,10 @@ from rich.table import Table
 from daemon import status as status_of
 from daemon.cli.context import open_database, settings_of
 from daemon.cli.progress import waiting
+from daemon.kafka_clients import client_options
 from daemon.logs import LEVELS, configure
 from daemon.processes import ROLES, supervise
+from sinks import grants
 from sinks.cohorts import check_windows
 from sinks.database import upgrade
 from sinks.errors import BadSettings
@@ -36,6 +38,8 @@ def run(
         raise BadSettings(f"--role {role}: expected one of {', '.join(ROLES)}")
     settings = settings_of(context)
     configure(log_level)
+    # A certificate that cannot be read stops the start, and not every process again and again.
+    client_options(settings.kafka)
     with open_database(context) as connection:
         check_windows(connection, lambda model: settings.of(model).window_seconds)
     if role:
@@ -71,11 +75,31 @@ def status(
 
 
 @database.command("upgrade")
-def database_upgrade(context: typer.Context) -> None:
-    """Make the tables, or bring them to this version.
+def database_upgrade(
+    context: typer.Context,
+    grant_to: Annotated[str, typer.Option(metavar="ROLE", help="Grant this role what the daemon needs.")] = "",
+) -> None:
+    """Make the tables, or bring them to this version; all of it or nothing. Run it as the tables' owner.
 
-    Example: strandline db upgrade
+    Example: strandline db upgrade --grant-to strandline_daemon
     """
     with waiting("upgrading the database"):
         before, after = upgrade(settings_of(context).postgres.conninfo)
     typer.echo(f"database: {after}" + ("" if before == after else f" (was {before or 'empty'})"))
+    if grant_to:
+        with open_database(context) as connection:
+            grants.apply(connection, grant_to)
+        typer.echo(f"granted to {grant_to}: reading and writing rows, and nothing else")
+
+
+@database.command("grants")
+def database_grants(
+    context: typer.Context, role: Annotated[str, typer.Argument(help="The role that the daemon logs in as.")]
+) -> None:
+    """Print the grants that the daemon's role needs, as SQL; `db upgrade --grant-to ROLE` applies them.
+
+    Example: strandline db grants strandline_daemon
+    """
+    with open_database(context) as connection:
+        for each in grants.needed(connection, role):
+            typer.echo(f"{each};")

@@ -58,6 +58,7 @@ class EmbeddedPostgres(Service):
     """
 
     user = "postgres"
+    locale: tuple[str, ...] = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
@@ -146,7 +147,7 @@ class EmbeddedPostgres(Service):
         # A directory without PG_VERSION is what an interrupted start left.
         shutil.rmtree(data, ignore_errors=True)
         trust = ["--auth=trust", f"--username={self.user}"]
-        text = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        text = ["--encoding=UTF8", *self.locale]
         command = [
             str(self._binaries / "initdb"),
             "-D",

@@ -7,6 +7,7 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
+from daemon.settings.kafka_security import KafkaSecurity
 from daemon.settings.section import Seconds, Section
 
 __all__ = ["KafkaSettings", "PostgresSettings"]
@@ -15,7 +16,7 @@ __all__ = ["KafkaSettings", "PostgresSettings"]
 _PORTS = re.compile(r"[\d,]*")
 
 
-class KafkaSettings(Section):
+class KafkaSettings(KafkaSecurity):
     """Where events come from."""
 
     bootstrap_servers: tuple[str, ...] = ("localhost:9092",)
