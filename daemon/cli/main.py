@@ -8,7 +8,7 @@ from typing import Annotated
 import psycopg
 import typer
 
-from daemon.cli import alerts, demo, queue, reference, run
+from daemon.cli import alerts, demo, queue, reference, run, status
 from sinks.errors import BadData, DatabaseUnavailable, StrandlineError
 
 __all__ = ["app", "main"]
@@ -50,7 +50,7 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.command()(run.run)
 app.command()(run.check)
-app.command()(run.status)
+app.command()(status.status)
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(queue.app, name="queue")
 app.add_typer(reference.app, name="reference")

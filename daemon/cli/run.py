@@ -1,22 +1,20 @@
-"""``strandline run``, ``check``, ``status`` and ``db``: the daemon itself and whether it is well."""
+"""``strandline run``, ``check`` and ``db``: the daemon itself, and what it needs."""
 
-import json
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from daemon import status as status_of
 from daemon.cli.context import open_database, settings_of
-from daemon.logs import LEVELS, configure
-from daemon.processes import ROLES, supervise
+from daemon.logs import LEVELS
+from daemon.processes import ROLES, alone, supervise
+from daemon.settings import Settings
 from daemon.source import KafkaSource
 from sinks.cohorts import check_windows
 from sinks.database import upgrade
 from sinks.errors import BadSettings, StrandlineError
 
-__all__ = ["check", "database", "run", "status"]
+__all__ = ["check", "database", "run"]
 
 database = typer.Typer(no_args_is_help=True, help="The database's tables.")
 
@@ -26,20 +24,33 @@ _DEFAULT_SECRET = "change me"  # noqa: S105 - what check warns of
 def run(
     context: typer.Context,
     role: Annotated[str, typer.Option(help=f"Run one part only: {', '.join(ROLES)}. Default: all, supervised.")] = "",
+    workers: Annotated[int | None, typer.Option(min=1, help="Ingest processes, instead of ingest.workers.")] = None,
+    ops_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port for health and metrics, instead of ops.port; 0: none.")
+    ] = None,
     log_level: Annotated[str, typer.Option(help=f"One of {', '.join(LEVELS)}.")] = "info",
 ) -> None:
-    """Run the daemon until SIGTERM or Ctrl-C; a second signal ends it at once."""
+    """Run the daemon until SIGTERM or Ctrl-C; a second signal ends it at once.
+
+    Serves /livez, /readyz and /metrics at ops.host and ops.port. Logs go to standard error, as JSON if that is no
+    terminal. Exit code 0 once all has stopped in good order.
+    """
     if log_level not in LEVELS:
         raise BadSettings(f"--log-level {log_level}: expected one of {', '.join(LEVELS)}")
     if role and role not in ROLES:
         raise BadSettings(f"--role {role}: expected one of {', '.join(ROLES)}")
-    settings = settings_of(context)
-    configure(log_level)
+    settings = _overridden(settings_of(context), workers, ops_port)
     _reach_database(context)
     if role:
-        ROLES[role](settings)
+        alone(role, settings, log_level)
     else:
         supervise(settings, log_level)
+
+
+def _overridden(settings: Settings, workers: int | None, ops_port: int | None) -> Settings:
+    ingest = settings.ingest if workers is None else settings.ingest.model_copy(update={"workers": workers})
+    ops = settings.ops if ops_port is None else settings.ops.model_copy(update={"port": ops_port})
+    return settings.model_copy(update={"ingest": ingest, "ops": ops})
 
 
 def check(context: typer.Context) -> None:
@@ -77,29 +88,6 @@ def _reach_kafka(context: typer.Context) -> None:
             raise BadSettings(f"kafka.topics: there is no topic {', '.join(missing)}")
     finally:
         source.close()
-
-
-def status(
-    context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-) -> None:
-    """Tell whether all is well: exit code 0 if it is, 1 if something needs a look."""
-    with open_database(context) as connection:
-        found = status_of.collect(connection, settings_of(context))
-    if as_json:
-        typer.echo(json.dumps(found.as_dict()))
-    else:
-        table = Table(show_header=False, box=None)
-        for name, value in found.lines:
-            table.add_row(name, value)
-        console = Console()
-        console.print(table)
-        for problem in found.problems:
-            console.print(f"[red]✗[/red] {problem}", highlight=False)
-        if not found.problems:
-            console.print("[green]✓[/green] all is well")
-    if found.problems:
-        raise typer.Exit(1)
 
 
 @database.command("upgrade")

@@ -9,6 +9,8 @@ __all__ = ["RetentionJob"]
 _BATCH = 1000
 _BATCHES = 100
 """Batches of one table in one run: a large backlog is worked off over several."""
+_PROCESSES_DAYS = 1
+"""Processes that ended are told this long."""
 
 
 class RetentionJob:
@@ -28,6 +30,7 @@ class RetentionJob:
             "incidents": settings.alerts_days,
             "novel_values": settings.alerts_days,
             "rates": settings.candidates_days,
+            "processes": _PROCESSES_DAYS,
         }
 
     def run_once(self, connection: Connection) -> int:

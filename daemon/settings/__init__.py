@@ -2,6 +2,7 @@
 
 from daemon.settings.alerts import AlertSettings, RouteSettings
 from daemon.settings.model import ModelSettings
+from daemon.settings.ops import OpsSettings
 from daemon.settings.section import MICROSECONDS
 from daemon.settings.services import KafkaSettings, PostgresSettings
 from daemon.settings.whole import Settings, load
@@ -14,6 +15,7 @@ __all__ = [
     "IngestSettings",
     "KafkaSettings",
     "ModelSettings",
+    "OpsSettings",
     "PostgresSettings",
     "RetentionSettings",
     "RouteSettings",

@@ -8,6 +8,7 @@ from pydantic import ValidationError, field_validator
 
 from daemon.settings.alerts import AlertSettings
 from daemon.settings.model import ModelSettings
+from daemon.settings.ops import OpsSettings
 from daemon.settings.section import Section
 from daemon.settings.services import KafkaSettings, PostgresSettings
 from daemon.settings.work import DetectionSettings, IngestSettings, RetentionSettings, SelectionSettings
@@ -26,6 +27,7 @@ class Settings(Section):
     selection: SelectionSettings = SelectionSettings()
     alerts: AlertSettings = AlertSettings()
     retention: RetentionSettings = RetentionSettings()
+    ops: OpsSettings = OpsSettings()
     model: Mapping[str, ModelSettings] = {}
 
     @field_validator("model", mode="before")

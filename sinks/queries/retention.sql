@@ -139,3 +139,13 @@ WHERE id IN (
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 )
+
+-- name: processes
+DELETE FROM process
+WHERE (host, pid) IN (
+    SELECT host, pid
+    FROM process
+    WHERE seen_at < now() - make_interval(days => %(days)s)
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+)
