@@ -70,7 +70,7 @@ def failing(standings: Iterable[Standing]) -> Iterator[Failing]:
         if not each.up:
             silent = each.silent_seconds()
             since = datetime.fromtimestamp(time.time() - silent, UTC)
-            yield Failing("hung", each.name, f"its loop has not turned for {silent:.0f} s", since)
+            yield Failing("hung", each.name, f"has a loop that has not turned for {silent:.0f} s", since)
         for problem in report.problems:
             yield Failing(problem.kind, each.name, problem.detail, problem.since)
         if report.state == "starting" and not report.problems:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from daemon.ops.health import Health, Report
-from daemon.ops.standing import STALE_SECONDS, Standing
+from daemon.ops.standing import STALE_SECONDS, Standing, failing
 from sinks.processes import Problem
 
 if TYPE_CHECKING:
@@ -133,9 +133,7 @@ class Child:
             self._backoff = _FIRST_BACKOFF_SECONDS
         code = None if self._process is None else self._process.exitcode
         log.error("run.child_died", child=self.name, code=code, again_in=self._backoff)
-        told = (
-            f"died with exit code {code}, for the {self.restarts + 1}. time; starts again after {self._backoff:.0f} s"
-        )
+        told = f"died with exit code {code}; restart {self.restarts + 1} follows after {self._backoff:.0f} s"
         self.down = Problem("process", told, datetime.now(UTC))
         self._again_at = now + self._backoff
         self._backoff = min(2 * self._backoff, _LAST_BACKOFF_SECONDS)
@@ -171,8 +169,10 @@ class Supervisor:
             child.join(until)
 
     def _tell(self, child: Child) -> None:
-        """Have it in the report of this process that a child is down: the child cannot say so."""
-        if child.down is not None:
-            self._health.problem("process", f"{child.name} {child.down.detail}", of=child.name)
-        elif child.report is not None:
-            self._health.solved("process", of=child.name)
+        """Have it in the report of this process that a child is down or hangs: the child cannot say so."""
+        known = {each.kind: each.detail for each in failing([child.standing()])}
+        for kind in ("process", "hung"):
+            if kind in known:
+                self._health.problem(kind, f"{child.name} {known[kind]}", of=child.name)
+            else:
+                self._health.solved(kind, of=child.name)

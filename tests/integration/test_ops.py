@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from daemon.demo.processes import free_port
-from sinks.database import upgrade
+from sinks.database import connect, upgrade
 from sinks.metrics import told
 from tests.harness import event, new_topic, query, send, wait_for
 from tests.services import ROOT, ApacheKafka, Postgres
@@ -92,25 +93,31 @@ class Daemon:
         return [each for each in self.children() if "spawn_main" in " ".join(each.cmdline())]
 
 
-@pytest.fixture(scope="module")
-def daemon(kafka: ApacheKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    place = tmp_path_factory.mktemp("ops")
-    topic, port = new_topic(kafka, 2), free_port()
-    config, log = place / "config.toml", place / "log"
-    with Postgres(place / "postgres", upgrade) as postgres, log.open("wb") as output:
-        url = postgres.new_database()
-        config.write_text(CONFIG.format(bootstrap=kafka.bootstrap, topic=topic, url=url, port=port))
-        process = subprocess.Popen(
-            [*STRANDLINE, "--config", str(config), "run"], cwd=ROOT, stderr=output, stdout=output
-        )
-        running = Daemon(process, config, log, topic, postgres, url, port)
+@contextmanager
+def running(place: Path, kafka: str, topic: str, postgres: Postgres, *arguments: str) -> Iterator[Daemon]:
+    """Run the daemon as anybody would; kill it if the test has not ended it."""
+    config, log, port, url = place / "config.toml", place / "log", free_port(), postgres.new_database()
+    config.write_text(CONFIG.format(bootstrap=kafka, topic=topic, url=url, port=port))
+    command = [*STRANDLINE, "--config", str(config), "run", *arguments]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=ROOT, stderr=output, stdout=output)
         try:
-            wait_for(running.ready)
-            yield running
+            yield Daemon(process, config, log, topic, postgres, url, port)
         finally:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+
+
+@pytest.fixture(scope="module")
+def daemon(kafka: ApacheKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    place = tmp_path_factory.mktemp("ops")
+    with (
+        Postgres(place / "postgres", upgrade) as postgres,
+        running(place, kafka.bootstrap, new_topic(kafka, 2), postgres) as started,
+    ):
+        wait_for(started.ready)
+        yield started
 
 
 def test_ready_and_well(daemon: Daemon) -> None:
@@ -216,3 +223,28 @@ def test_sigterm_ends_all_in_good_order(daemon: Daemon) -> None:
         ("stopped",)
     ]
     assert "no ingest process runs" in daemon.run("status").stdout
+
+
+def test_kafka_away_at_the_start_and_a_supervisor_that_is_killed(tmp_path: Path, postgres: Postgres) -> None:
+    with running(tmp_path, f"127.0.0.1:{free_port()}", "events", postgres) as daemon:
+        wait_for(lambda: "run.started" in daemon.log.read_text())
+        wait_for(lambda: daemon.failing() == ["kafka"])
+        below = daemon.children()
+        daemon.process.kill()
+        daemon.process.wait()
+        assert psutil.wait_procs(below, timeout=20)[1] == []
+
+
+def test_one_role_serves_itself(tmp_path: Path, postgres: Postgres) -> None:
+    with running(tmp_path, f"127.0.0.1:{free_port()}", "events", postgres, "--role", "jobs") as daemon:
+        wait_for(daemon.ready)
+        wait_for(lambda: ("reduce",) in daemon.metrics().get("strandline_job_last_success_timestamp_seconds", {}))
+        with connect(daemon.url, name="test") as connection:
+            connection.execute("UPDATE alembic_version SET version_num = '9999'")
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'strandline ops' AND datname = current_database()"
+            )
+        wait_for(lambda: "schema" in daemon.failing())
+        daemon.process.send_signal(signal.SIGTERM)
+        assert daemon.process.wait(10) == 0
