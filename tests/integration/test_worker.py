@@ -143,7 +143,7 @@ def work_until(settings: Settings, stop: threading.Event) -> None:
 DEADLY = """
 import os, sys
 from daemon.accumulate import Accumulation
-from daemon.processes import ingest
+from daemon.processes import alone
 from daemon import positions
 from daemon.settings import Settings
 
@@ -155,7 +155,7 @@ def deadly(self, topic, partition, records, high_us):
     return add(self, topic, partition, records, high_us)
 
 Accumulation.add = deadly
-ingest(Settings.model_validate_json(sys.argv[1]))
+alone("ingest", Settings.model_validate_json(sys.argv[1]), "info")
 """
 
 
