@@ -12,6 +12,7 @@ from daemon.ops.notify import notify, watchdog_seconds
 from daemon.ops.service import Ops
 from daemon.ops.standing import STALE_SECONDS, Standing
 from daemon.settings import Settings
+from tests.harness import wait_for
 
 SETTINGS = Settings.model_validate({"postgres": {"url": "postgresql://127.0.0.1:1/none"}, "ops": {"port": 0}})
 
@@ -72,13 +73,10 @@ def test_systemd_hears_that_the_roles_run_that_the_loop_turns_and_that_it_stops(
         assert "READY=1" not in first
         assert "WATCHDOG=1" in first
         standings[0] = Standing("jobs", "jobs", child.report())
-        while "READY=1" not in (told := received(manager)):
-            pass
-        assert any(line.startswith("STATUS=") for line in told)
+        wait_for(lambda: "READY=1" in received(manager))
+        assert any(line.startswith("STATUS=") for line in received(manager))
         health._clock = lambda: time.monotonic() - STALE_SECONDS - 1
         health.beat()
-        while "WATCHDOG=1" in received(manager):
-            pass
+        wait_for(lambda: "WATCHDOG=1" not in received(manager))
         stop.set()
-    while (told := received(manager)) != ["STOPPING=1"]:
-        assert "READY=1" not in told
+    wait_for(lambda: received(manager) == ["STOPPING=1"])
