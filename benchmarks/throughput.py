@@ -137,7 +137,7 @@ def measure(name: str, bootstrap: str, database: str, count: int) -> tuple[float
 
 
 def _measured(name: str, bootstrap: str, database: str, count: int, answer: Connection) -> None:
-    configure("error")
+    configure("error", process=name, role="benchmark")
     wall, cpu = time.perf_counter(), time.process_time()
     CONTENDERS[name](bootstrap, database, count)
     answer.send((time.perf_counter() - wall, time.process_time() - cpu))

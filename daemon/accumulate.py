@@ -21,6 +21,7 @@ from detectors.columns import DRAWS, Columns, uniform
 from detectors.layout import Layout
 from detectors.selection import Pace, SelectionBlock
 from detectors.summary import Summary, fold
+from detectors.traffic import TrafficBlock
 from sinks.controls import Controls
 from sinks.effects import NEVER_SEEN, NOVEL_EVENTS, Candidate, DeadLetter, Effects, PartRow
 from sinks.errors import Fenced
@@ -76,6 +77,14 @@ class Accumulation:
             for (cohort_id, window), (layout_id, summary) in sorted(self._parts.items(), key=lambda item: item[0])
         ]
         return Effects(parts, self._candidates, self._buffer.dead_letters, self._buffer.tombstones)
+
+    def traffic(self) -> dict[str, int]:
+        """Return how many events the effects hold, by the names of TrafficBlock.sums."""
+        summaries = [summary for _, summary in self._parts.values()]
+        return {
+            name: sum(int(summary.total(TrafficBlock.kind, name)[0]) for summary in summaries)
+            for name in TrafficBlock.sums
+        }
 
     def clear(self) -> None:
         """Forget everything: it was committed, or will be read again."""

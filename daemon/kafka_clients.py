@@ -24,7 +24,8 @@ from sinks.errors import BadSettings, StrandlineError
 __all__ = ["REQUEST_MS", "KafkaUnavailable", "client_options", "reaching"]
 
 REQUEST_MS = 10_000
-"""How long a broker may take to answer, and how long it is tried to reach one at first."""
+"""How long a broker may take to answer."""
+_BOOTSTRAP_MS = 5000
 _TIME_IS_UP = (KafkaTimeoutError, RequestTimedOutError)
 _WRONG_HOST = {62, 64}
 """OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
@@ -49,7 +50,7 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
         "bootstrap_servers": list(settings.bootstrap_servers),
         "client_id": "strandline",
         "security_protocol": settings.security.protocol,
-        "bootstrap_timeout_ms": REQUEST_MS,
+        "bootstrap_timeout_ms": _BOOTSTRAP_MS,
     }
     if settings.encrypted:
         options["ssl_context"] = _tls(settings.ssl)

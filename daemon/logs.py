@@ -25,8 +25,8 @@ class _Libraries(logging.Handler):
             structlog.get_logger().error("library.error", library=library, message=record.getMessage())
 
 
-def configure(level: str) -> None:
-    """Set up logging for this process; libraries log only what is wrong."""
+def configure(level: str, *, process: str, role: str) -> None:
+    """Set up logging for this process, whose name and role every line has; libraries log only what is wrong."""
     logging.basicConfig(handlers=[_Libraries()], level=logging.ERROR)
     last: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
@@ -34,6 +34,7 @@ def configure(level: str) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            _adds(process=process, role=role),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -42,3 +43,13 @@ def configure(level: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+
+
+def _adds(**fields: str) -> structlog.typing.Processor:
+    # Not context variables: threads do not inherit those.
+    def add(_logger: object, _method: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        for name, value in fields.items():
+            line.setdefault(name, value)
+        return line
+
+    return add

@@ -117,6 +117,11 @@ class Positions:
         del self._held[partition]
         self._source.pause([partition])
 
+    def hear(self, now: float) -> None:
+        """Note that Kafka is back: what it could not tell meanwhile does not make a partition idle."""
+        for position in self._held.values():
+            position.heard, position.heard_high_us = now, position.high_us
+
     def raise_idle(self, now: float) -> None:
         """Let partitions that have nothing to read no longer hold back the windows.
 
@@ -142,7 +147,9 @@ class Positions:
     def moves(self) -> dict[Partition, Move]:
         """Return the step of every partition: without events it is a sign of life."""
         return {
-            partition: Move(position.epoch, position.start, position.next, position.high_us)
+            partition: Move(
+                position.epoch, position.start, position.next, position.high_us, self._source.high_water(partition)
+            )
             for partition, position in sorted(self._held.items())
         }
 

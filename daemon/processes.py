@@ -1,17 +1,21 @@
-"""The processes of the daemon: one role each, and the supervisor that keeps them alive."""
+"""The processes of the daemon: one role each, alone or all of them under a supervisor."""
 
-import multiprocessing
 import os
 import signal
 import socket
+import sys
+import tempfile
 import time
 from collections.abc import Callable
+from importlib.metadata import version
+from multiprocessing.connection import Connection as Pipe
 from threading import Event as Signal
 from threading import Thread
 from types import FrameType
-from typing import TYPE_CHECKING
 
 import structlog
+from prometheus_client import CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from daemon.jobs import runner
 from daemon.jobs.absence import AbsenceJob
@@ -21,32 +25,32 @@ from daemon.jobs.retention import RetentionJob
 from daemon.jobs.select import SelectJob
 from daemon.kafka_clients import KafkaUnavailable
 from daemon.logs import configure
+from daemon.ops import occurrences
+from daemon.ops.health import Health
+from daemon.ops.service import Ops
+from daemon.ops.standing import Standing
+from daemon.ops.supervisor import Child, Supervisor, report_to
 from daemon.settings import Settings
 from daemon.source import KafkaSource
 from daemon.worker import Worker
+from sinks import metrics
 from sinks.database import Connection, check_version, connect
-from sinks.errors import DatabaseUnavailable
+from sinks.errors import DatabaseUnavailable, StrandlineError
 
-if TYPE_CHECKING:
-    from multiprocessing.process import BaseProcess
-
-__all__ = ["ROLES", "ingest", "jobs", "supervise"]
+__all__ = ["ROLES", "alone", "supervise"]
 
 log = structlog.get_logger()
 
 _RETRY_SECONDS = 1.0
-_FIRST_BACKOFF_SECONDS = 1.0
-_LAST_BACKOFF_SECONDS = 30.0
-_STOP_SECONDS = 10.0
-_LOOK_SECONDS = 0.2
+SUPERVISOR = "supervisor"
 
 
-def ingest(settings: Settings) -> None:
+def ingest(settings: Settings, health: Health, stop: Signal) -> None:
     """Consume until told to stop."""
-    stop = _stop_on_signals()
     owner = f"{socket.gethostname()}:{os.getpid()}"
     source: KafkaSource | None = None
     while not stop.is_set():
+        health.beat()
         try:
             store = _connector(settings, "ingest")
             source = source or KafkaSource(
@@ -54,18 +58,22 @@ def ingest(settings: Settings) -> None:
                 poll_records=settings.ingest.poll_records,
                 max_event_bytes=settings.ingest.max_event_bytes,
             )
-            Worker(settings, source, store, owner, stop).run()
-        except (KafkaUnavailable, DatabaseUnavailable) as error:
+            worker = Worker(settings, source, store, owner, stop, health)
+            occurrences.service_back(health, "database")
+            worker.run()
+        except KafkaUnavailable as error:
             # At the start neither has to be there yet.
-            log.warning("ingest.waiting", error=str(error))
+            occurrences.service_unavailable(health, "kafka", error.detail)
+            stop.wait(_RETRY_SECONDS)
+        except DatabaseUnavailable as error:
+            occurrences.service_unavailable(health, "database", error.detail)
             stop.wait(_RETRY_SECONDS)
         else:
             return
 
 
-def jobs(settings: Settings) -> None:
+def jobs(settings: Settings, health: Health, stop: Signal) -> None:
     """Reduce, select, dispatch and clean up until told to stop."""
-    stop = _stop_on_signals()
     runner.run(
         {
             "reduce": (ReduceJob(settings), 0.5),
@@ -76,84 +84,60 @@ def jobs(settings: Settings) -> None:
         },
         _connector(settings, "jobs"),
         stop,
+        health,
     )
     log.info("jobs.stopped")
 
 
-ROLES: dict[str, Callable[[Settings], None]] = {"ingest": ingest, "jobs": jobs}
+ROLES: dict[str, Callable[[Settings, Health, Signal], None]] = {"ingest": ingest, "jobs": jobs}
 """What a process can be."""
+
+
+def alone(role: str, settings: Settings, verbosity: str) -> None:
+    """Run one role in this process; it serves its own health and metrics."""
+    configure(verbosity, process=role, role=role)
+    stop = _stop_on_signals()
+    health = Health(role, role)
+    with Ops(settings, health, lambda: [Standing(role, role, health.report())], [metrics.COUNTED], stop) as ops:
+        log.info("run.started", version=version("strandline"), processes=[role], ops=ops.address)
+        ROLES[role](settings, health, stop)
+    log.info("run.stopped")
 
 
 def supervise(settings: Settings, verbosity: str) -> None:
     """Run every role in processes of their own; start again what dies, and stop all when told to."""
+    configure(verbosity, process=SUPERVISOR, role=SUPERVISOR)
     stop = _stop_on_signals()
+    health = Health(SUPERVISOR, SUPERVISOR)
     names = [("ingest", f"ingest-{number}") for number in range(settings.ingest.workers)] + [("jobs", "jobs")]
-    children = [_Child(role, name, settings, verbosity) for role, name in names]
-    for child in children:
-        child.start()
-    log.info("run.started", processes=[child.name for child in children])
-    while not stop.is_set():
-        for child in children:
-            child.look_after()
-        stop.wait(_LOOK_SECONDS)
-    for child in children:
-        child.terminate()
-    until = time.monotonic() + _STOP_SECONDS
-    for child in children:
-        child.join(until)
+    children = [Child(name, role, _child, (role, name, settings, verbosity, os.getpid())) for role, name in names]
+    supervisor = Supervisor(children, health)
+    with tempfile.TemporaryDirectory(prefix="strandline-") as directory:
+        # Inherited by the children, who count into files in there; see sinks.metrics.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
+        counted = MultiProcessCollector(CollectorRegistry(), directory)  # type: ignore[no-untyped-call]
+        with Ops(settings, health, supervisor.standings, [counted], stop) as ops:
+            log.info(
+                "run.started", version=version("strandline"), processes=[c.name for c in children], ops=ops.address
+            )
+            supervisor.run(stop, ops.signs.ended)
     log.info("run.stopped")
 
 
-class _Child:
-    """A process of ours that is started again when it dies, after ever longer pauses."""
-
-    def __init__(self, role: str, name: str, settings: Settings, verbosity: str) -> None:
-        self.name = name
-        self._arguments = (role, settings, verbosity, os.getpid())
-        # Spawned, not forked: no connection or lock of the parent's is shared by accident.
-        self._context = multiprocessing.get_context("spawn")
-        self._process: BaseProcess | None = None
-        self._started = 0.0
-        self._backoff = _FIRST_BACKOFF_SECONDS
-        self._again_at: float | None = None
-
-    def start(self) -> None:
-        self._process = self._context.Process(target=_child_main, args=self._arguments, name=self.name)
-        self._process.start()
-        self._started = time.monotonic()
-        self._again_at = None
-
-    def look_after(self) -> None:
-        if self._process is None or self._process.is_alive():
-            return
-        now = time.monotonic()
-        if self._again_at is None:
-            if now - self._started > 2 * _LAST_BACKOFF_SECONDS:
-                self._backoff = _FIRST_BACKOFF_SECONDS
-            log.error("run.child_died", process=self.name, code=self._process.exitcode, again_in=self._backoff)
-            self._again_at = now + self._backoff
-            self._backoff = min(2 * self._backoff, _LAST_BACKOFF_SECONDS)
-        elif now >= self._again_at:
-            self.start()
-
-    def terminate(self) -> None:
-        if self._process is not None and self._process.is_alive():
-            self._process.terminate()
-
-    def join(self, until: float) -> None:
-        if self._process is None:
-            return
-        self._process.join(max(0.0, until - time.monotonic()))
-        if self._process.is_alive():
-            log.error("run.child_killed", process=self.name)
-            self._process.kill()
-            self._process.join()
-
-
-def _child_main(role: str, settings: Settings, verbosity: str, parent: int) -> None:
-    configure(verbosity)
+def _child(role: str, name: str, settings: Settings, verbosity: str, parent: int, pipe: Pipe) -> None:
+    configure(verbosity, process=name, role=role)
+    stop = _stop_on_signals()
     _die_with(parent)
-    ROLES[role](settings)
+    health = Health(name, role)
+    report_to(pipe, health)
+    try:
+        ROLES[role](settings, health, stop)
+    except StrandlineError as error:
+        log.error("run.failed", why=str(error))  # noqa: TRY400 - what a person can mend needs no traceback
+        sys.exit(error.exit_code)
+    except Exception:
+        log.exception("run.broken")
+        sys.exit(1)
 
 
 def _die_with(parent: int) -> None:

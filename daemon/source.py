@@ -16,6 +16,11 @@ from sinks.ledger import Partition
 
 __all__ = ["KafkaSource", "KafkaUnavailable", "Poll", "Source"]
 
+_PROBE_MS = 3000
+# The client's own pauses grow to 30 s: too long to wait for a broker that is back.
+_RECONNECT_MS = 2000
+# Short of what a stopping process has.
+_CLOSE_MS = 3000
 _NO_OFFSET_SECONDS = 0.05
 
 
@@ -66,6 +71,14 @@ class Source(Protocol):
         """
         ...
 
+    def high_water(self, partition: Partition) -> int | None:
+        """Return the offset that the next record will have, as the last fetch told; None before any."""
+        ...
+
+    def probe(self) -> None:
+        """Ask Kafka something, and raise KafkaUnavailable unless it answers soon."""
+        ...
+
     def report(self, offsets: Mapping[Partition, int]) -> None:
         """Tell Kafka how far we are, for tools that show lag. Nothing of ours depends on it."""
         ...
@@ -92,6 +105,7 @@ class KafkaSource:
     """A Source on kafka-python, by its public interface only."""
 
     def __init__(self, settings: KafkaSettings, *, poll_records: int, max_event_bytes: int) -> None:
+        self._servers = settings.bootstrap_servers
         self._topics = settings.topics
         self._static = settings.assignment == "static"
         self._flag = _Flag()
@@ -109,6 +123,7 @@ class KafkaSource:
                 session_timeout_ms=round(settings.session_timeout_seconds * 1000),
                 heartbeat_interval_ms=max(1, round(settings.session_timeout_seconds * 1000 / 4)),
                 metadata_max_age_ms=30_000,
+                reconnect_backoff_max_ms=_RECONNECT_MS,
             )
             if not self._static:
                 self._consumer.subscribe(topics=list(self._topics), listener=self._flag)
@@ -126,7 +141,7 @@ class KafkaSource:
             time.sleep(_NO_OFFSET_SECONDS)
             return Poll(rebalanced=True)
         except KafkaError as error:
-            raise KafkaUnavailable(str(error)) from error
+            raise self._unavailable(error) from error
         if self._flag.raised:
             self._flag.raised = False
             return Poll(rebalanced=True)
@@ -161,7 +176,7 @@ class KafkaSource:
         try:
             return int(self._consumer.beginning_offsets([tp], timeout_ms=REQUEST_MS)[tp])
         except KafkaError as error:
-            raise KafkaUnavailable(str(error)) from error
+            raise self._unavailable(error) from error
 
     def last_offset(self, partition: Partition) -> int:
         """See Source."""
@@ -169,7 +184,7 @@ class KafkaSource:
         try:
             return int(self._consumer.end_offsets([tp], timeout_ms=REQUEST_MS)[tp])
         except KafkaError as error:
-            raise KafkaUnavailable(str(error)) from error
+            raise self._unavailable(error) from error
 
     def end(self, partition: Partition) -> int | None:
         """See Source."""
@@ -181,6 +196,29 @@ class KafkaSource:
         position = self._consumer.position(tp, timeout_ms=REQUEST_MS)
         return position if highwater is not None and position is not None and position >= highwater else None
 
+    def high_water(self, partition: Partition) -> int | None:
+        """See Source."""
+        tp = TopicPartition(*partition)
+        if tp not in self._consumer.assignment():
+            return None
+        found: int | None = self._consumer.highwater(tp)
+        return found
+
+    def probe(self) -> None:
+        """See Source.
+
+        A poll cannot tell: the client reconnects by itself, and returns nothing meanwhile.
+        """
+        some = next(iter(sorted(self.assigned() or self.partitions())), None)
+        try:
+            if some is not None:
+                self._consumer.beginning_offsets([TopicPartition(*some)], timeout_ms=_PROBE_MS)
+        except KafkaError as error:
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: KafkaError) -> KafkaUnavailable:
+        return KafkaUnavailable(f"{', '.join(self._servers)}: {error or type(error).__name__}")
+
     def report(self, offsets: Mapping[Partition, int]) -> None:
         """See Source."""
         if not self._static:
@@ -190,7 +228,7 @@ class KafkaSource:
 
     def close(self) -> None:
         """See Source."""
-        self._consumer.close(autocommit=False, timeout_ms=REQUEST_MS)
+        self._consumer.close(autocommit=False, timeout_ms=_CLOSE_MS)
 
     def _ours(self, partitions: Iterable[Partition]) -> list[TopicPartition]:
         # What is no longer assigned can be neither paused nor resumed; a rebalance has seen to it.

@@ -4,7 +4,6 @@ It keeps no state that matters: whatever it holds can be dropped and read again 
 """
 
 import time
-from collections import Counter
 from collections.abc import Callable
 from threading import Event as Signal
 
@@ -16,9 +15,12 @@ from daemon.careful import process_one_by_one
 from daemon.cohorts import CohortDirectory
 from daemon.kafka_clients import KafkaUnavailable
 from daemon.keeping import Keeping
+from daemon.ops import occurrences
+from daemon.ops.health import Health
 from daemon.positions import Positions
 from daemon.settings import Settings
 from daemon.source import Poll, Source
+from sinks import metrics
 from sinks.controls import Controls
 from sinks.database import Connection, faults_as_ours
 from sinks.errors import DatabaseUnavailable, Fenced
@@ -34,15 +36,24 @@ _RETRY_SECONDS = 1.0
 _NEW_PARTITIONS_SECONDS = 30.0
 _HEARTBEAT_SECONDS = 5.0
 _STANDBY_SECONDS = 2.0
+_SILENCE_SECONDS = 5.0
+"""Kafka is asked whether it is there when it has told nothing for so long."""
 
 
 class Worker:
     """One consumer. ``connect`` opens a connection to the store; ``owner`` names this process in the ledger."""
 
     def __init__(
-        self, settings: Settings, source: Source, connect: Callable[[], Connection], owner: str, stop: Signal
+        self,
+        settings: Settings,
+        source: Source,
+        connect: Callable[[], Connection],
+        owner: str,
+        stop: Signal,
+        health: Health | None = None,
     ) -> None:
         self._settings = settings
+        self._health = health or Health(owner, "ingest")
         self._source = source
         self._connect = connect
         self._stop = stop
@@ -59,6 +70,8 @@ class Worker:
         self._accumulation = Accumulation(settings, self._controls, self._directory.of, self._directory.by_id)
         self._positions = Positions(settings, source, self._ledger)
         self._last_commit = self._last_discovery = self._last_claim = time.monotonic()
+        self._kafka_heard = -_SILENCE_SECONDS
+        self._kafka_away = False
         self.committed_events = 0
 
     def run(self) -> None:
@@ -69,7 +82,7 @@ class Worker:
                 with faults_as_ours():
                     self._turn()
             except Fenced as fenced:
-                log.info("ingest.fenced", why=fenced.detail)
+                occurrences.fenced(fenced.detail)
                 self._after_fence()
             except DatabaseUnavailable as gone:
                 self._wait_for_database(gone)
@@ -78,6 +91,7 @@ class Worker:
         self._leave()
 
     def _turn(self) -> None:
+        self._health.beat()
         poll = self._source.poll(_POLL_SECONDS, self._settings.ingest.poll_records)
         if poll.rebalanced:
             # The records of this poll may be of partitions that are no longer ours, or from the wrong offset.
@@ -92,17 +106,33 @@ class Worker:
         now = time.monotonic()
         if self._due(now):
             # Only here, where every record of the poll was taken: the client's position is then ours.
-            self._positions.raise_idle(now)
+            if not self._kafka_away:
+                self._positions.raise_idle(now)
             self._commit()
         if now - self._last_discovery > _NEW_PARTITIONS_SECONDS:
             self._discover()
         if now - self._last_claim > _STANDBY_SECONDS:
             self._last_claim = now
             self._positions.claim_more()
+        # Last: what is in hand is committed even while Kafka is away.
+        self._hear_of_kafka(poll, now)
+
+    def _hear_of_kafka(self, poll: Poll, now: float) -> None:
+        if poll.records:
+            self._kafka_heard = now
+        elif now - self._kafka_heard >= _SILENCE_SECONDS:
+            self._source.probe()
+            self._kafka_heard = time.monotonic()
+        if self._kafka_away:
+            self._kafka_away = False
+            self._positions.hear(time.monotonic())
+        occurrences.service_back(self._health, "kafka")
+        self._health.running()
 
     def _take(self, poll: Poll) -> None:
         for partition, records in poll.records.items():
             position = self._positions.get(partition)
+            metrics.RECORDS.inc(len(records))
             if position is None or not records:
                 continue
             if position.careful_until is not None:
@@ -124,16 +154,15 @@ class Worker:
 
     def _commit(self) -> None:
         """Write what is in hand; between events also a sign of life, and the watermarks of idle partitions."""
+        self._health.beat()
         moves = self._positions.moves()
-        self._last_commit = time.monotonic()
+        began = self._last_commit = time.monotonic()
         if not moves:
             return
         effects = self._accumulation.effects()
         careful = self._positions.any_careful()
         self._ledger.commit(moves, effects, self._controls, self._accumulation.still_in_force, careful=careful)
-        if effects.dead_letters:
-            reasons = Counter(letter.reason for letter in effects.dead_letters)
-            log.warning("ingest.dead_letters", count=len(effects.dead_letters), reasons=dict(reasons))
+        occurrences.committed(effects, self._accumulation.traffic(), time.monotonic() - began)
         self.committed_events += self._accumulation.events
         self._positions.committed()
         self._accumulation.clear()
@@ -142,11 +171,12 @@ class Worker:
     def _insist(self, action: Callable[[], None]) -> None:
         """Do ``action``, again and again until it was done in one piece, or until told to stop."""
         while not self._stop.is_set():
+            self._health.beat()
             try:
                 with faults_as_ours():
                     action()
             except Fenced as fenced:
-                log.info("ingest.fenced", why=fenced.detail)
+                occurrences.fenced(fenced.detail)
             except DatabaseUnavailable as gone:
                 self._reconnect(gone)
             except KafkaUnavailable as gone:
@@ -179,6 +209,7 @@ class Worker:
         self._source.pause(self._source.assigned())
         until = time.monotonic() + _FENCED_SECONDS
         while time.monotonic() < until and not self._stop.is_set():
+            self._health.beat()
             self._source.poll(_POLL_SECONDS, 1)
         self._insist(self._claim)
 
@@ -191,9 +222,9 @@ class Worker:
         self._insist(self._claim)
 
     def _reconnect(self, gone: DatabaseUnavailable) -> None:
-        log.warning("ingest.database_unavailable", error=gone.detail)
-        began = time.monotonic()
         while not self._stop.is_set():
+            occurrences.service_unavailable(self._health, "database", gone.detail)
+            self._health.beat()
             until = time.monotonic() + _RETRY_SECONDS
             while time.monotonic() < until and not self._stop.is_set():
                 self._source.poll(_POLL_SECONDS, 1)
@@ -207,11 +238,12 @@ class Worker:
                     self._directory.refresh()
             except DatabaseUnavailable:
                 continue
-            log.info("ingest.database_back", seconds=round(time.monotonic() - began, 1))
+            occurrences.service_back(self._health, "database")
             return
 
     def _wait_for_kafka(self, gone: KafkaUnavailable) -> None:
-        log.warning("ingest.kafka_unavailable", error=gone.detail)
+        self._kafka_away = True
+        occurrences.service_unavailable(self._health, "kafka", gone.detail)
         self._stop.wait(_RETRY_SECONDS)
 
     def _leave(self) -> None:

@@ -32,12 +32,16 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A partition's step: from ``start`` (None: never read) to ``next``, under ``epoch``."""
+    """A partition's step: from ``start`` (None: never read) to ``next``, under ``epoch``.
+
+    ``high_water``: the offset that Kafka's next record will have, as far as fetches told; None if they have not yet.
+    """
 
     epoch: int
     start: int | None
     next: int
     high_us: int | None
+    high_water: int | None = None
 
 
 def watermark(connection: Connection, topics: Sequence[str]) -> int | None:
@@ -138,6 +142,7 @@ class Ledger:
                     **_names(moves),
                     "next": [move.next for move in moves.values()],
                     "high": [move.high_us for move in moves.values()],
+                    "high_water": [move.high_water for move in moves.values()],
                     "lease_seconds": self._lease_seconds,
                     "careful": careful,
                 },

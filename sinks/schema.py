@@ -40,6 +40,7 @@ sa.Table(
     sa.Column("epoch", sa.BigInteger, nullable=False, server_default="0", comment="rises with every claim"),
     sa.Column("next_offset", sa.BigInteger, comment="null until first claimed"),
     sa.Column("event_high_us", sa.BigInteger, comment="greatest event time so far; null before any"),
+    sa.Column("high_water", sa.BigInteger, comment="Kafka's end of it, as fetches told; null before any"),
     sa.Column("owner", sa.Text),
     _time("lease_until", nullable=True),
     sa.Column("claims", sa.Integer, nullable=False, server_default="0", comment="since progress was made"),
@@ -353,4 +354,22 @@ sa.Table(
     sa.Column("counts", JSONB, nullable=False, comment="rows changed, by table"),
     _time("created_at", now=True),
     sa.Index(None, "digest"),
+)
+
+# Operations: which processes there are.
+
+sa.Table(
+    "process",
+    metadata,
+    sa.Column("host", sa.Text, primary_key=True),
+    sa.Column("pid", sa.Integer, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("problems", JSONB, nullable=False, comment="what keeps it from its work: kind, detail, since"),
+    _time("started_at"),
+    _time("seen_at", now=True),
+    sa.CheckConstraint("state IN ('starting', 'running', 'stopped')", name="state"),
+    # A sign of life every few seconds: as for partitions.
+    postgresql_with={"fillfactor": "50"},
 )

@@ -33,6 +33,7 @@ def settings_for(broker: ApacheKafka, database: str, topic: str, /, **sections: 
         },
         "postgres": {"url": database},
         "ingest": {"idle_seconds": 1},
+        "ops": {"port": 0},
         "model": {"*": {"segments": ["region"], "labels_per_day": 1000, "expected_events_per_day": 10_000}},
     }
     return Settings.model_validate(

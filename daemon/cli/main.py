@@ -8,7 +8,7 @@ from typing import Annotated
 import psycopg
 import typer
 
-from daemon.cli import alerts, check, deadletters, demo, forget, partitions, queue, reference, run
+from daemon.cli import alerts, check, deadletters, demo, forget, partitions, queue, reference, run, status
 from sinks.errors import BadData, DatabaseUnavailable, NotPermitted, StrandlineError
 
 __all__ = ["app", "main"]
@@ -51,7 +51,7 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.command()(run.run)
 app.command()(check.check)
-app.command()(run.status)
+app.command()(status.status)
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(queue.app, name="queue")
 app.add_typer(reference.app, name="reference")

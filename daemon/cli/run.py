@@ -1,24 +1,21 @@
-"""``strandline run``, ``status`` and ``db``: the daemon itself and whether it is well."""
+"""``strandline run`` and ``db``: the daemon itself, and what it needs."""
 
-import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from daemon import status as status_of
 from daemon.cli.context import open_database, settings_of
 from daemon.cli.progress import waiting
 from daemon.kafka_clients import client_options
-from daemon.logs import LEVELS, configure
-from daemon.processes import ROLES, supervise
+from daemon.logs import LEVELS
+from daemon.processes import ROLES, alone, supervise
+from daemon.settings import Settings
 from sinks import grants
 from sinks.cohorts import check_windows
 from sinks.database import upgrade
 from sinks.errors import BadSettings
 
-__all__ = ["database", "run", "status"]
+__all__ = ["database", "run"]
 
 database = typer.Typer(no_args_is_help=True, help="The database's tables.")
 
@@ -26,9 +23,16 @@ database = typer.Typer(no_args_is_help=True, help="The database's tables.")
 def run(
     context: typer.Context,
     role: Annotated[str, typer.Option(help=f"Run one part only: {', '.join(ROLES)}. Default: all, supervised.")] = "",
+    workers: Annotated[int | None, typer.Option(min=1, help="Ingest processes, instead of ingest.workers.")] = None,
+    ops_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port for health and metrics, instead of ops.port; 0: none.")
+    ] = None,
     log_level: Annotated[str, typer.Option(help=f"One of {', '.join(LEVELS)}.")] = "info",
 ) -> None:
     """Run the daemon until SIGTERM or Ctrl-C; a second signal ends it at once.
+
+    Serves /livez, /readyz and /metrics at ops.host and ops.port. Logs go to standard error, as JSON if that is no
+    terminal. Exit code 0 once all has stopped in good order.
 
     Example: strandline --config my.toml run
     """
@@ -36,42 +40,21 @@ def run(
         raise BadSettings(f"--log-level {log_level}: expected one of {', '.join(LEVELS)}")
     if role and role not in ROLES:
         raise BadSettings(f"--role {role}: expected one of {', '.join(ROLES)}")
-    settings = settings_of(context)
-    configure(log_level)
+    settings = _overridden(settings_of(context), workers, ops_port)
     # A certificate that cannot be read stops the start, and not every process again and again.
     client_options(settings.kafka)
     with open_database(context) as connection:
         check_windows(connection, lambda model: settings.of(model).window_seconds)
     if role:
-        ROLES[role](settings)
+        alone(role, settings, log_level)
     else:
         supervise(settings, log_level)
 
 
-def status(
-    context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-) -> None:
-    """Tell whether all is well: exit code 0 if it is, 1 if something needs a look.
-
-    Example: strandline status --json
-    """
-    with open_database(context) as connection:
-        found = status_of.collect(connection, settings_of(context))
-    if as_json:
-        typer.echo(json.dumps(found.as_dict()))
-    else:
-        table = Table(show_header=False, box=None)
-        for name, value in found.lines:
-            table.add_row(name, value)
-        console = Console()
-        console.print(table)
-        for problem in found.problems:
-            console.print(f"[red]✗[/red] {problem}", highlight=False)
-        if not found.problems:
-            console.print("[green]✓[/green] all is well")
-    if found.problems:
-        raise typer.Exit(1)
+def _overridden(settings: Settings, workers: int | None, ops_port: int | None) -> Settings:
+    ingest = settings.ingest if workers is None else settings.ingest.model_copy(update={"workers": workers})
+    ops = settings.ops if ops_port is None else settings.ops.model_copy(update={"port": ops_port})
+    return settings.model_copy(update={"ingest": ingest, "ops": ops})
 
 
 @database.command("upgrade")

@@ -49,6 +49,9 @@ commit_seconds = 0.1     # event time runs over three hundred times as fast as t
 [selection]
 secret = {secret}
 
+[ops]
+port = 0                 # the demo shows its own figures
+
 [model.{model}]
 window_seconds = {window_seconds}
 segments = ["camera"]

@@ -8,6 +8,7 @@ import structlog
 
 from daemon.audiences import audience_of
 from daemon.settings import AlertSettings, RouteSettings, Settings
+from sinks import metrics
 from sinks.alerts import notices, repeats
 from sinks.database import Connection
 from sinks.outbox import Letter, claim, delivered, failed, put_back
@@ -87,7 +88,9 @@ class DispatchJob:
     def _note(self, connection: Connection, letters: list[Letter], sent: int, error: str | None) -> int:
         for letter in letters[:sent]:
             delivered(connection, letter)
+        metrics.NOTIFICATIONS.labels("delivered").inc(sent)
         if error is not None:
+            metrics.NOTIFICATIONS.labels("failed").inc()
             letter = letters[sent]
             failed(connection, letter, error=error, retry_seconds=self._pause(letter.attempts))
             # A route that is down is not tried with every letter, nor do all wait for one that is never taken.

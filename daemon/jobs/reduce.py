@@ -13,7 +13,7 @@ from detectors.cohort import CohortState, Step, step
 from detectors.layout import Layout
 from detectors.reference import Reference
 from detectors.summary import Summary
-from sinks import alerts
+from sinks import alerts, metrics
 from sinks.controls import Controls, lock_exclusive, next_free_window, publish
 from sinks.database import Connection
 from sinks.ledger import watermark
@@ -61,6 +61,7 @@ class ReduceJob:
             while oldest < bound:
                 done = self._reduce(connection, layouts, cohort_id, model, version, bound)
                 closed += done
+                metrics.WINDOWS.inc(done)
                 if done < _WINDOWS_AT_ONCE:
                     break
         return closed

@@ -9,6 +9,8 @@ __all__ = ["RetentionJob"]
 _BATCH = 1000
 _BATCHES = 100
 """Batches of one table in one run: a large backlog is worked off over several."""
+_PROCESSES_DAYS = 1
+"""Processes that ended are told this long."""
 
 
 class RetentionJob:
@@ -29,6 +31,7 @@ class RetentionJob:
             "novel_values": settings.alerts_days,
             "rates": settings.candidates_days,
             "versions": settings.versions_days,
+            "processes": _PROCESSES_DAYS,
         }
 
     def run_once(self, connection: Connection) -> int:

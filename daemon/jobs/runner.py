@@ -6,18 +6,17 @@ from threading import Event as Signal
 from typing import Protocol
 
 import psycopg
-import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from daemon.ops import occurrences
+from daemon.ops.health import Health
+from sinks import metrics
 from sinks.database import Connection
-from sinks.errors import StrandlineError
+from sinks.errors import DatabaseUnavailable, StrandlineError
 
 __all__ = ["Job", "run"]
 
-log = structlog.get_logger()
-
-_PAUSE_SECONDS = 10.0
-"""A job that keeps failing says so again after this long."""
+_BEAT_SECONDS = 1.0
 
 
 class Job(Protocol):
@@ -29,29 +28,32 @@ class Job(Protocol):
 
 
 class _Runner:
-    """Runs one job; a fault is logged, and the next run starts on a fresh connection."""
+    """Runs one job; a fault is told, and the next run starts on a fresh connection."""
 
-    def __init__(self, name: str, job: Job, connect: Callable[[], Connection]) -> None:
+    def __init__(self, name: str, job: Job, connect: Callable[[], Connection], health: Health) -> None:
         self._name = name
         self._job = job
         self._connect = connect
+        self._health = health
         self._connection: Connection | None = None
-        self._told = -_PAUSE_SECONDS
+        metrics.JOB_FAILURES.labels(name)
 
     def __call__(self) -> None:
+        began = time.monotonic()
         try:
             if self._connection is None or self._connection.closed:
                 self._connection = self._connect()
             done = self._job.run_once(self._connection)
+        except (DatabaseUnavailable, psycopg.OperationalError) as error:
+            occurrences.service_unavailable(self._health, "database", str(error).strip())
+            self.close()
         except (StrandlineError, psycopg.Error) as error:
-            now = time.monotonic()
-            if now - self._told >= _PAUSE_SECONDS:
-                self._told = now
-                log.warning("job.failed", job=self._name, error=str(error).strip(), kind=type(error).__name__)
+            occurrences.job_failed(self._health, self._name, error)
             self.close()
         else:
-            if done:
-                log.debug("job.done", job=self._name, done=done)
+            occurrences.service_back(self._health, "database")
+            self._health.solved("job", of=self._name)
+            occurrences.job_done(self._name, done, time.monotonic() - began)
 
     def close(self) -> None:
         """Give the connection back."""
@@ -60,16 +62,18 @@ class _Runner:
             self._connection = None
 
 
-def run(jobs: dict[str, tuple[Job, float]], connect: Callable[[], Connection], stop: Signal) -> None:
+def run(jobs: dict[str, tuple[Job, float]], connect: Callable[[], Connection], stop: Signal, health: Health) -> None:
     """Run ``jobs``, given with their pause in seconds, until ``stop``; wait for those that are at work."""
     scheduler = BackgroundScheduler(
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
-    runners = {name: _Runner(name, job, connect) for name, (job, _) in jobs.items()}
+    runners = {name: _Runner(name, job, connect, health) for name, (job, _) in jobs.items()}
     for name, (_, seconds) in jobs.items():
         scheduler.add_job(runners[name], "interval", seconds=seconds, id=name)
     scheduler.start()
-    stop.wait()
+    health.running()
+    while not stop.wait(_BEAT_SECONDS):
+        health.beat()
     scheduler.shutdown(wait=True)
     for runner in runners.values():
         runner.close()

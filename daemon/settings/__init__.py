@@ -2,6 +2,7 @@
 
 from daemon.settings.alerts import AlertSettings, RouteSettings
 from daemon.settings.model import ModelSettings
+from daemon.settings.ops import OpsSettings
 from daemon.settings.privacy import DeadLetterSettings, PrivacySettings
 from daemon.settings.section import MICROSECONDS
 from daemon.settings.services import KafkaSettings, PostgresSettings
@@ -19,6 +20,7 @@ __all__ = [
     "IngestSettings",
     "KafkaSettings",
     "ModelSettings",
+    "OpsSettings",
     "PostgresSettings",
     "PrivacySettings",
     "RetentionSettings",

@@ -10,6 +10,7 @@ from pydantic import ValidationError, field_validator, model_validator
 from daemon.settings.alerts import AlertSettings
 from daemon.settings.faults import faults_of
 from daemon.settings.model import ModelSettings
+from daemon.settings.ops import OpsSettings
 from daemon.settings.privacy import DeadLetterSettings, PrivacySettings
 from daemon.settings.section import Section
 from daemon.settings.services import KafkaSettings, PostgresSettings
@@ -34,6 +35,7 @@ class Settings(Section):
     dead_letters: DeadLetterSettings = DeadLetterSettings()
     alerts: AlertSettings = AlertSettings()
     retention: RetentionSettings = RetentionSettings()
+    ops: OpsSettings = OpsSettings()
     model: Mapping[str, ModelSettings] = {}
 
     @field_validator("model")

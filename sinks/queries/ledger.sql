@@ -50,6 +50,7 @@ FOR UPDATE
 UPDATE partition AS p
 SET next_offset = moved.next_offset,
     event_high_us = moved.high,
+    high_water = coalesce(moved.high_water, p.high_water),
     lease_until = now() + make_interval(secs => %(lease_seconds)s),
     -- Progress of other partitions is none of this one: its worker may die of what comes first in it.
     claims = CASE
@@ -61,8 +62,9 @@ SET next_offset = moved.next_offset,
     suspect_offset = CASE WHEN moved.next_offset > p.suspect_offset THEN NULL ELSE p.suspect_offset END,
     suspect_deaths = CASE WHEN moved.next_offset > p.suspect_offset THEN 0 ELSE p.suspect_deaths END,
     updated_at = now()
-FROM unnest(%(topics)s::text[], %(partitions)s::integer[], %(next)s::bigint[], %(high)s::bigint[])
-    AS moved (topic, partition, next_offset, high)
+FROM unnest(
+    %(topics)s::text[], %(partitions)s::integer[], %(next)s::bigint[], %(high)s::bigint[], %(high_water)s::bigint[]
+) AS moved (topic, partition, next_offset, high, high_water)
 WHERE p.topic = moved.topic AND p.partition = moved.partition
 
 -- name: suspect

@@ -167,3 +167,13 @@ WITH old AS (
     DELETE FROM control WHERE cohort_id = ANY(ARRAY(SELECT id FROM old))
 )
 DELETE FROM cohort WHERE id = ANY(ARRAY(SELECT id FROM old))
+
+-- name: processes
+DELETE FROM process
+WHERE ctid = ANY(ARRAY(
+    SELECT ctid
+    FROM process
+    WHERE seen_at < now() - make_interval(days => %(days)s)
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+))

@@ -1,27 +1,15 @@
 -- name: partitions
-SELECT count(*),
-       count(*) FILTER (WHERE stopped_reason IS NOT NULL),
-       count(*) FILTER (WHERE owner IS NULL OR lease_until < now() - interval '30 seconds'),
-       min(event_high_us),
-       max(event_high_us),
-       max(updated_at)
+SELECT topic, partition, stopped_reason, owner IS NULL OR lease_until < now() - interval '30 seconds',
+       event_high_us, greatest(high_water - next_offset, 0), updated_at, extract(epoch FROM now())::float8
 FROM partition
 WHERE topic = ANY(%s)
-
--- name: processes
-SELECT count(*) FILTER (WHERE application_name = 'strandline ingest'),
-       count(*) FILTER (WHERE application_name = 'strandline jobs')
-FROM pg_stat_activity
-WHERE datname = current_database()
-
--- name: stopped
-SELECT topic, partition, stopped_reason
-FROM partition
-WHERE topic = ANY(%s) AND stopped_reason IS NOT NULL
 ORDER BY topic, partition
 
 -- name: cohorts
-SELECT count(DISTINCT model), count(*) FROM cohort
+SELECT count(DISTINCT model), count(*), count(*) FILTER (WHERE NOT EXISTS (
+    SELECT FROM control WHERE control.cohort_id = cohort.id AND control.kind = 'reference'
+))
+FROM cohort
 
 -- name: windows
 SELECT count(*), coalesce(sum(events), 0), max(created_at) FROM closed_window
@@ -36,6 +24,11 @@ SELECT count(*) FROM incident WHERE state = 'firing'
 SELECT state, count(*) FROM queue_item GROUP BY state ORDER BY state
 
 -- name: outbox
-SELECT count(*), max(attempts), max(last_error)
+SELECT count(*),
+       count(*) FILTER (WHERE attempts > 0),
+       coalesce(max(attempts), 0),
+       max(last_error),
+       min(created_at),
+       coalesce(min(created_at) < now() - interval '15 minutes', false)
 FROM outbox
-WHERE delivered_at IS NULL AND attempts > 0
+WHERE delivered_at IS NULL

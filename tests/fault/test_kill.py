@@ -41,6 +41,8 @@ url = "{url}"
 [ingest]
 idle_seconds = 1000
 commit_seconds = 0.2
+[ops]
+port = 0
 [model."*"]
 window_seconds = 60
 lateness_seconds = 20

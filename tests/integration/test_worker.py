@@ -144,7 +144,7 @@ def work_until(settings: Settings, stop: threading.Event) -> None:
 DEADLY = """
 import os, pickle, sys
 from daemon.accumulate import Accumulation
-from daemon.processes import ingest
+from daemon.processes import alone
 from daemon import positions
 
 add = Accumulation.add
@@ -155,7 +155,7 @@ def deadly(self, topic, partition, records, high_us):
     return add(self, topic, partition, records, high_us)
 
 Accumulation.add = deadly
-ingest(pickle.loads(bytes.fromhex(sys.argv[1])))
+alone("ingest", pickle.loads(bytes.fromhex(sys.argv[1])), "info")
 """
 
 

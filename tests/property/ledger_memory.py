@@ -116,6 +116,12 @@ class MemorySource:
             return None
         return max(at, self._broker.ends[partition])
 
+    def high_water(self, partition: Partition) -> int | None:
+        return self._broker.ends[partition]
+
+    def probe(self) -> None:
+        pass
+
     def report(self, offsets: Mapping[Partition, int]) -> None:
         pass
 

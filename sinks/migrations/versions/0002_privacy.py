@@ -4,7 +4,7 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "0002_privacy"
+revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None

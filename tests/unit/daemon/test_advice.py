@@ -15,7 +15,9 @@ SAFE = {"selection": {"secret": "mine"}}
 )
 def test_plain_text_from_other_machines(servers: list[str], far: str) -> None:
     told = about_settings(Settings.model_validate({**SAFE, "kafka": {"bootstrap_servers": servers}}))
-    assert told == ([f"kafka.bootstrap_servers: events come from {far} as plain text; see kafka.security.protocol"] if far else [])
+    assert told == (
+        [f"kafka.bootstrap_servers: events come from {far} as plain text; see kafka.security.protocol"] if far else []
+    )
 
 
 @pytest.mark.parametrize(

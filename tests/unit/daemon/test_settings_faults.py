@@ -159,7 +159,7 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
     [
         ("INGEST_WORKERS", "2", ": there is no such setting; did you mean STRANDLINE_INGEST__WORKERS?"),
         ("MODEL__DIGITS__OWNR", "me", ": there is no such setting; did you mean STRANDLINE_MODEL__DIGITS__OWNER?"),
-        ("OPS_PORT", "9000", ": there is no such setting"),
+        ("OPS_PORT", "9000", ": there is no such setting; did you mean STRANDLINE_OPS__PORT?"),
         ("XYZ", "me", ": there is no such setting"),
         ("INGEST__WORKERS", "0", ": ingest.workers = 0: expected a whole number, at least 1"),
         ("INGEST__WORKERS", "1\nx = 2", ": ingest.workers = '1\\nx = 2': expected a whole number, at least 1"),

@@ -1,0 +1,1 @@
+"""How the daemon is doing: heartbeats, health, metrics, and who is told."""
