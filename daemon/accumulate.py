@@ -224,7 +224,7 @@ class Accumulation:
         topic, partition = batch.sources[batch.source_of[row]]
         code = int(columns.predicted.codes[row])
         confidence = float(columns.confidence[row])
-        event, truncated = self._stored(batch.values[row])
+        event, truncated = self._stored(self._buffer.normal(topic, batch.values[row]))
         return Candidate(
             model=cohort.model,
             version=cohort.version,

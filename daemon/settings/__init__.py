@@ -1,6 +1,7 @@
 """The configuration: a file for each group of sections, and the whole that is made of them."""
 
 from daemon.settings.alerts import AlertSettings, RouteSettings
+from daemon.settings.events import EventSettings
 from daemon.settings.model import ModelSettings
 from daemon.settings.section import MICROSECONDS
 from daemon.settings.services import KafkaSettings, PostgresSettings
@@ -11,6 +12,7 @@ __all__ = [
     "MICROSECONDS",
     "AlertSettings",
     "DetectionSettings",
+    "EventSettings",
     "IngestSettings",
     "KafkaSettings",
     "ModelSettings",

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError, field_validator
 
 from daemon.settings.alerts import AlertSettings
+from daemon.settings.events import TopicEventSettings
 from daemon.settings.model import ModelSettings
 from daemon.settings.section import Section
 from daemon.settings.services import KafkaSettings, PostgresSettings
@@ -21,6 +22,7 @@ class Settings(Section):
 
     kafka: KafkaSettings = KafkaSettings()
     postgres: PostgresSettings = PostgresSettings()
+    events: TopicEventSettings = TopicEventSettings()
     ingest: IngestSettings = IngestSettings()
     detection: DetectionSettings = DetectionSettings()
     selection: SelectionSettings = SelectionSettings()
