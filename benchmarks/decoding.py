@@ -17,7 +17,7 @@ from daemon.decoders.fields import parse_fields
 from daemon.decoders.mapped import Mapped
 from daemon.events import decode
 
-GOALS = (Goal("ratio_to_own_event", 0.8),)
+GOALS = (Goal("ratio_to_own_event", 0.6),)
 START = 1_760_000_000
 FIELDS = {
     "id": "request.id",

@@ -38,6 +38,8 @@ _TYPES: Mapping[str, tuple[Any, object]] = {
     "tags": (dict[str, _Scalar] | None, None),
     "payload": (msgspec.Raw, NULL),
 }
+_OWN = len(_TYPES)
+_TEXT_ONLY = frozenset({str})
 _REQUIRED = ("id", "time", "model", "prediction")
 # 1973 in microseconds, and in nanoseconds; as milliseconds the year 5138.
 _MICROSECONDS_FROM = 100_000_000_000_000
@@ -60,7 +62,7 @@ class Mapped:
         self._features = tuple(msgspec.json.encode(name) + b":" for name in fields.features)
         self._tags = tuple(fields.tags)
         self._fixed_tags = fields.fixed_tags
-        self._composes = bool(fields.features or fields.tags or fields.fixed_tags or "tags" in fields.paths)
+        self._composes = bool(fields.features or fields.tags or fields.fixed_tags)
         self._read = reader(
             [
                 *(_slot(fields, name) for name in _TYPES),
@@ -79,7 +81,7 @@ class Mapped:
     def _parse(self, value: bytes) -> Event:
         found = self._read(value)
         name, time, _, prediction, *_ = found
-        event = Event(*found[: len(_TYPES)])
+        event = Event(*found[:_OWN] if self._composes else found)
         if isinstance(time, str) or time >= _MICROSECONDS_FROM:
             event.time = _time(time)
         if type(name) is not str:
@@ -87,7 +89,10 @@ class Mapped:
         if prediction is None:
             event.prediction = self._most_probable(event)
         if self._composes:
-            self._compose(event, found[len(_TYPES) :])
+            self._compose(event, found[_OWN:])
+        tags: Mapping[str, _Scalar] | None = event.tags
+        if tags and not _TEXT_ONLY.issuperset(map(type, tags.values())):
+            event.tags = {name: _text(tag) for name, tag in tags.items() if tag is not None}
         return event
 
     def _most_probable(self, event: Event) -> str | int:
@@ -111,10 +116,12 @@ class Mapped:
         parts = [name + raw for name, raw in zip(self._features, singles[:count], strict=True) if raw is not NULL]
         if parts:
             event.features = _with_members(event.features, parts)
-        tags: dict[str, _Scalar] = {**(event.tags or {}), **self._fixed_tags}
-        tags.update(zip(self._tags, singles[count:], strict=True))
-        texts = {name: _text(tag) for name, tag in tags.items() if tag is not None}
-        event.tags = texts or None
+        if self._tags or self._fixed_tags:
+            event.tags = {
+                **(event.tags or {}),
+                **self._fixed_tags,
+                **dict(zip(self._tags, singles[count:], strict=True)),
+            }
 
 
 def _slot(fields: Fields, name: str) -> object:

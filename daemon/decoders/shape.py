@@ -79,18 +79,25 @@ def _one_pass(constants: Sequence[object], wanted: Mapping[int, Wanted]) -> Call
     decode = msgspec.json.Decoder(_struct(_tree(wanted.values()), fixed)).decode
     places = [[_attribute(step) for step in wanted[slot].path] if slot in wanted else [f"c{slot}"] for slot in slots]
     names = [".".join(place) for place in places]
-    get = operator.attrgetter(*names, names[0])
+    get: Callable[[object], tuple[Any, ...]] = operator.attrgetter(*names)
+    if len(names) == 1:
+        # Of one name it makes no tuple.
+        get = _alone(operator.attrgetter(*names))
 
     def read(value: bytes) -> tuple[Any, ...]:
         found = decode(value)
         try:
-            return get(found)[:-1]
+            return get(found)
         except AttributeError:
             # Something on the way to what need not be there is null.
             defaults = [wanted[slot].default if slot in wanted else None for slot in slots]
             return tuple(_walk(found, place, default) for place, default in zip(places, defaults, strict=True))
 
     return read
+
+
+def _alone(get: Callable[[object], object]) -> Callable[[object], tuple[Any, ...]]:
+    return lambda found: (get(found),)
 
 
 def _tree(wanted: Iterable[Wanted]) -> _Node:
