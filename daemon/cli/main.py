@@ -8,7 +8,7 @@ from typing import Annotated
 import psycopg
 import typer
 
-from daemon.cli import alerts, demo, queue, reference, run
+from daemon.cli import alerts, demo, events, init, queue, reference, run
 from sinks.errors import BadData, DatabaseUnavailable, StrandlineError
 
 __all__ = ["app", "main"]
@@ -21,6 +21,8 @@ samples most worth a label into a queue.
 A first round:
 
   strandline demo         see it all, on this machine, in a minute
+
+  strandline init         write a configuration for your topic, by what its records look like
 
   strandline db upgrade   make the tables in your own database
 
@@ -48,12 +50,14 @@ app = typer.Typer(
 
 # In the order in which --help lists them.
 app.command()(demo.demo)
+app.command()(init.init)
 app.command()(run.run)
 app.command()(run.check)
 app.command()(run.status)
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(queue.app, name="queue")
 app.add_typer(reference.app, name="reference")
+app.add_typer(events.app, name="events")
 app.add_typer(run.database, name="db")
 
 

@@ -1,0 +1,134 @@
+"""The last records of a topic, as a person wants to see them: no consumer group, no offsets kept, a bounded time."""
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+
+from daemon.settings import KafkaSettings
+from daemon.source import KafkaUnavailable
+from sinks.errors import NotFound
+
+__all__ = ["Sampled", "follow", "sample"]
+
+_REQUEST_MS = 10_000
+_POLL_MS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """A record and where it lies. ``timestamp``: Kafka's, in milliseconds; -1 if there is none."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    value: bytes | None
+
+
+class _Reader:
+    """A consumer of all partitions of some topics, to be closed by ``with``."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        servers = ", ".join(settings.bootstrap_servers)
+        try:
+            self.consumer = KafkaConsumer(
+                bootstrap_servers=list(settings.bootstrap_servers),
+                client_id="strandline-sample",
+                group_id=None,
+                enable_auto_commit=False,
+                auto_offset_reset="latest",
+                isolation_level="read_committed",
+                allow_auto_create_topics=False,
+                bootstrap_timeout_ms=_REQUEST_MS,
+            )
+        except KafkaError as error:
+            raise KafkaUnavailable(f"{servers}: {error}") from error
+        try:
+            self.partitions = self._all_partitions(settings)
+            self.consumer.assign(self.partitions)
+        except BaseException:
+            self.close()
+            raise
+
+    def _all_partitions(self, settings: KafkaSettings) -> list[TopicPartition]:
+        found: list[TopicPartition] = []
+        for topic in settings.topics:
+            numbers = self.consumer.partitions_for_topic(topic)
+            if not numbers:
+                raise NotFound(f"the topic {topic!r}: {_others(self.consumer)}")
+            found += (TopicPartition(topic, number) for number in sorted(numbers))
+        return found
+
+    def seek_back(self, most: int) -> dict[TopicPartition, int]:
+        """Go to the last ``most`` records of each partition; return the end of each that has some."""
+        begins = self.consumer.beginning_offsets(self.partitions, timeout_ms=_REQUEST_MS)
+        ends = self.consumer.end_offsets(self.partitions, timeout_ms=_REQUEST_MS)
+        for each in self.partitions:
+            self.consumer.seek(each, max(begins[each], ends[each] - most))
+        return {each: ends[each] for each in self.partitions if ends[each] > begins[each]}
+
+    def poll(self) -> Iterator[Sampled]:
+        for each, found in self.consumer.poll(timeout_ms=_POLL_MS).items():
+            for record in found:
+                yield Sampled(each.topic, each.partition, record.offset, record.timestamp, record.value)
+
+    def close(self) -> None:
+        self.consumer.close(autocommit=False, timeout_ms=_REQUEST_MS)
+
+
+def _others(consumer: KafkaConsumer) -> str:
+    names = sorted(name for name in consumer.topics() if not name.startswith("_"))
+    return f"the topics there are: {', '.join(names[:20])}" if names else "there are no topics"
+
+
+def sample(
+    settings: KafkaSettings, most: int, *, seconds: float = 20, progress: Callable[[int], None] = lambda _: None
+) -> list[Sampled]:
+    """Return up to ``most`` of the last records of the topics, evenly from their partitions.
+
+    It ends after ``seconds`` with what came until then. ``progress`` is called with the number of records so far.
+
+    Raises
+    ------
+    KafkaUnavailable
+        It does not answer.
+    NotFound
+        There is no such topic.
+    """
+    reader = _Reader(settings)
+    try:
+        share = -(-most // len(reader.partitions))
+        left = reader.seek_back(share)
+        until = time.monotonic() + seconds
+        found: list[Sampled] = []
+        while left and time.monotonic() < until:
+            found += (
+                record
+                for record in reader.poll()
+                if record.offset < left.get(TopicPartition(record.topic, record.partition), 0)
+            )
+            progress(len(found))
+            left = {each: end for each, end in left.items() if reader.consumer.position(each) < end}
+    except KafkaError as error:
+        raise KafkaUnavailable(f"{', '.join(settings.bootstrap_servers)}: {error}") from error
+    else:
+        found.sort(key=lambda record: (record.timestamp, record.partition, record.offset))
+        return found[-most:]
+    finally:
+        reader.close()
+
+
+def follow(settings: KafkaSettings, back: int) -> Generator[Sampled, None, None]:
+    """Yield the last ``back`` records of each partition, then those that come, for ever; raises as ``sample``."""
+    reader = _Reader(settings)
+    try:
+        reader.seek_back(back)
+        while True:
+            yield from reader.poll()
+    except KafkaError as error:
+        raise KafkaUnavailable(f"{', '.join(settings.bootstrap_servers)}: {error}") from error
+    finally:
+        reader.close()
