@@ -13,7 +13,7 @@ import typer
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 from rich.console import Console
-from rich.progress import Progress, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from daemon.buffer import NEVER, Buffer, Cohort
@@ -76,8 +76,8 @@ def _send_all(kafka: KafkaSettings, values: Iterable[bytes], rate: float) -> tup
     topic = kafka.topics[0]
     failures: list[BaseException] = []
     sent, interrupted = 0, False
-    columns = (TextColumn("{task.completed:,.0f} events"), TextColumn("{task.speed:,.0f} a second"))
-    progress = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} events"), TimeElapsedColumn())
+    progress = Progress(*columns, console=Console(stderr=True), transient=True)
     producer = _producer(kafka)
     with Interruption() as interruption, progress:
         task = progress.add_task("", total=None)

@@ -9,8 +9,10 @@ from rich.table import Table
 
 from daemon import status as status_of
 from daemon.cli.context import open_database, settings_of
+from daemon.decoders.registry import Decoders
 from daemon.logs import LEVELS, configure
 from daemon.processes import ROLES, supervise
+from daemon.settings import Settings
 from daemon.source import KafkaSource
 from sinks.cohorts import check_windows
 from sinks.database import upgrade
@@ -34,6 +36,7 @@ def run(
     if role and role not in ROLES:
         raise BadSettings(f"--role {role}: expected one of {', '.join(ROLES)}")
     settings = settings_of(context)
+    _check_decoders(settings)
     configure(log_level)
     _reach_database(context)
     if role:
@@ -45,6 +48,7 @@ def run(
 def check(context: typer.Context) -> None:
     """Check the configuration and reach Kafka and PostgreSQL with it; print what is in force."""
     settings = settings_of(context)
+    _check_decoders(settings)
     console = Console()
     console.print_json(settings.model_dump_json(exclude={"selection": {"secret"}, "postgres": {"url"}}))
     faults = 0
@@ -60,6 +64,13 @@ def check(context: typer.Context) -> None:
         console.print("[yellow]![/yellow] selection.secret is the default: a producer could choose what is labelled")
     if faults:
         raise typer.Exit(1)
+
+
+def _check_decoders(settings: Settings) -> None:
+    """Make the decoder of each topic, which checks its settings."""
+    decoders = Decoders(settings)
+    for topic in settings.kafka.topics:
+        decoders.of(topic)
 
 
 def _reach_database(context: typer.Context) -> None:

@@ -1,5 +1,6 @@
 """Which of our fields stands where in a foreign record: ``[events.fields]`` of the configuration, checked."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,8 @@ __all__ = ["Fields", "parse_fields"]
 _NAMES = tuple(each.name for each in msgspec.structs.fields(Event))
 _COMPOSED = ("features", "tags")
 _CONSTANT = ("model", "version")
+# The parser's own limit: it compares keys as they stand in the record, escaped.
+_NO_KEY = re.compile(r'["\\\x00-\x1f]')
 _EXAMPLE = 'a path such as "request.id"'
 Path = tuple[Step, ...]
 
@@ -66,6 +69,8 @@ def _path(key: str, text: str) -> Path:
         path = parse_path(text)
     except ValueError as error:
         raise ValueError(f"{key}: {error}") from error
+    if any(isinstance(step, str) and _NO_KEY.search(step) for step in path):
+        raise ValueError(f"{key}: keys with quotes, backslashes or control characters cannot be mapped: {text!r}")
     if not path and key not in {"payload", "features"}:
         raise ValueError(f"{key}: the whole record can be the payload or the features, nothing else")
     return path

@@ -92,6 +92,7 @@ def test_what_is_no_path_is_told(text: str) -> None:
         ({"model": {"value": ""}}, "the same for all records"),
         ({"time": None}, "time = None"),
         ({"confidence.x": "a"}, "confidence.x: expected one of"),
+        ({"id": r'"a\"b"'}, "keys with quotes"),
         ({"tags": {"": "a"}}, "tags.: expected one of"),
         ({"version": "response[0]"}, "an object has keys, an array positions"),
     ],
