@@ -168,28 +168,29 @@ def _set(text: str, key: str, value: object, *, first: str = "") -> str:
     """Replace a key's default, and keep the comment behind it."""
     pattern = re.compile(rf"^({re.escape(first) if first else key + ' ='})[^#\n]*", re.MULTILINE)
     line = f"{key} = {json.dumps(value, ensure_ascii=False)}"
-    changed, count = pattern.subn(lambda found: line.ljust(len(found[0].rstrip())) + "  ", text, count=1)
+    changed, count = pattern.subn(lambda found: line.ljust(len(found[0]) - 2) + "  ", text, count=1)
     assert count == 1, f"config.toml has no {key}"
     return "\n".join(each.rstrip() for each in changed.split("\n"))
 
 
 def _fields_table(proposal: Proposal, samples: int, missing: str) -> str:
-    """Return ``[events.fields]``: each field, its path, and what stands there."""
+    """Return ``[events.fields]``: each field, its path, and how often something stands there."""
     lines = ["[events.fields]         # our field = where it stands in the record"]
-    examples = {each.field: each for each in proposal.found}
+    counts = {each.field: each.count for each in proposal.found}
+    rows = []
     for name, value in proposal.fields().items():
         key = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
         if isinstance(value, str):
-            found = examples[name]
-            comment = f"{example(found.example)}, in {found.count} of {samples} samples"
-            lines.append(f"{key} = {json.dumps(value, ensure_ascii=False)}  # {comment}")
+            # No example from the records here: what they say of people does not belong into a configuration.
+            rows.append((f"{key} = {json.dumps(value, ensure_ascii=False)}", f"in {counts[name]} of {samples} samples"))
         else:
-            lines.append(f"{key} = {{ value = {json.dumps(proposal.model, ensure_ascii=False)} }}  # for all records")
+            rows.append((f"{key} = {{ value = {json.dumps(proposal.model, ensure_ascii=False)} }}", "for all records"))
+    width = max(len(row) for row, _ in rows)
+    lines += (f"{row.ljust(width)}  # {comment}" for row, comment in rows)
     if missing:
         lines.append(f"# To be done by hand: {missing}")
     if proposal.left:
-        lines.append("# Not mapped:")
-        lines += (f"#   {each.path_text}: {example(each.example)}" for each in proposal.left)
+        lines.append(f"# Not mapped: {', '.join(each.path_text for each in proposal.left)}")
     return "\n".join(lines) + "\n"
 
 

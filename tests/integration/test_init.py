@@ -119,6 +119,10 @@ def test_init_tells_what_is_in_the_way(kafka: ApacheKafka, tmp_path: Path) -> No
         assert words in err
         assert "Traceback" not in err
     assert not (tmp_path / "config.toml").exists()
+    (tmp_path / "config.toml").write_text('[events]\ndecoder = "avro"\n')
+    code, _, err = run(tmp_path, "run")
+    assert code == 2
+    assert "events.decoder = 'avro': expected one of json, strandline" in err
 
 
 def config(home: Path, kafka: ApacheKafka, topic: str) -> None:
