@@ -1,7 +1,7 @@
 """The last records of a topic, as a person wants to see them: no consumer group, no offsets kept, a bounded time."""
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 
 from kafka import KafkaConsumer, TopicPartition
@@ -26,6 +26,11 @@ class Sampled:
     offset: int
     timestamp: int
     value: bytes | None
+
+    @property
+    def source(self) -> TopicPartition:
+        """The partition it lies in."""
+        return TopicPartition(self.topic, self.partition)
 
 
 class _Reader:
@@ -70,6 +75,10 @@ class _Reader:
             self.consumer.seek(each, max(begins[each], ends[each] - most))
         return {each: ends[each] for each in self.partitions if ends[each] > begins[each]}
 
+    def before(self, ends: Mapping[TopicPartition, int]) -> bool:
+        """Say whether any partition has more to read before its end."""
+        return any(self.consumer.position(each) < end for each, end in ends.items())
+
     def poll(self) -> Iterator[Sampled]:
         for each, found in self.consumer.poll(timeout_ms=_POLL_MS).items():
             for record in found:
@@ -101,17 +110,18 @@ def sample(
     reader = _Reader(settings)
     try:
         share = -(-most // len(reader.partitions))
-        left = reader.seek_back(share)
+        ends = reader.seek_back(share)
+        # Some brokers answer wrongly where the end is; what comes with the records is right.
+        unsure = set(ends)
         until = time.monotonic() + seconds
         found: list[Sampled] = []
-        while left and time.monotonic() < until:
-            found += (
-                record
-                for record in reader.poll()
-                if record.offset < left.get(TopicPartition(record.topic, record.partition), 0)
-            )
+        while reader.before(ends) and len(found) < 2 * most and time.monotonic() < until:
+            records = list(reader.poll())
+            for each in [each for each in unsure if reader.consumer.highwater(each)]:
+                ends[each] = max(ends[each], reader.consumer.highwater(each))
+                unsure.remove(each)
+            found += (record for record in records if record.offset < ends.get(record.source, 0))
             progress(len(found))
-            left = {each: end for each, end in left.items() if reader.consumer.position(each) < end}
     except KafkaError as error:
         raise KafkaUnavailable(f"{', '.join(settings.bootstrap_servers)}: {error}") from error
     else:

@@ -35,7 +35,7 @@ def init(
         typer.Option(help="Names of the classes, if probabilities come as an array: JSON, CSV, or one a line."),
     ] = None,
     postgres: Annotated[str, typer.Option(metavar="URL", help="The database. Default: to be set in the file.")] = "",
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Write without asking.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Write without asking, on a terminal too.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
 ) -> None:
     """Look at the last records of a topic, tell what they seem to mean, and write a configuration for them.

@@ -80,7 +80,7 @@ class Mapped:
 
     def _parse(self, value: bytes) -> Event:
         found = self._read(value)
-        name, time, _, prediction, *_ = found
+        name, time, prediction = found[0], found[1], found[3]
         event = Event(*found[:_OWN] if self._composes else found)
         if isinstance(time, str) or time >= _MICROSECONDS_FROM:
             event.time = _time(time)
