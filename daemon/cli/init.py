@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +18,7 @@ from daemon.sampling import Sampled, sample
 from daemon.settings import KafkaSettings
 from sinks.errors import BadData, BadSettings, StrandlineError
 
-__all__ = ["init", "print_trial"]
+__all__ = ["init"]
 
 _SHOWN = 5
 
@@ -88,18 +89,18 @@ def _show(found: Draft) -> None:
             print_table(("where", "for example", "samples"), left, empty="")
     typer.echo("")
     if found.trial is not None:
-        print_trial(found.trial)
+        _print_trial(found.trial)
     if found.missing:
         typer.echo(clean(f"Not complete: {found.missing}"))
 
 
-def print_trial(trial: Trial) -> None:
+def _print_trial(trial: Trial) -> None:
     """Print how many records can be used, which cannot, and why."""
     typer.echo(f"{trial.decoded} records can be used, {len(trial.dead)} would be dead letters")
-    for letter in trial.dead[:_SHOWN]:
-        typer.echo(clean(f"  {letter.topic}/{letter.partition}/{letter.offset}: {letter.reason}: {letter.detail}"))
-    if len(trial.dead) > _SHOWN:
-        typer.echo(f"  … and {len(trial.dead) - _SHOWN} more")
+    for reason, count in Counter(letter.reason for letter in trial.dead).most_common():
+        first = next(letter for letter in trial.dead if letter.reason == reason)
+        place = f"{first.topic}/{first.partition}/{first.offset}"
+        typer.echo(clean(f"  {count} {reason}; for example {place}: {first.detail}"))
     for defect, count in trial.defects.items():
         typer.echo(f"  {count} with the defect {defect}")
     models = [f"{model} {version}".strip() for model, version in sorted(trial.models)]
