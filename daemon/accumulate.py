@@ -241,7 +241,8 @@ class Accumulation:
         topic, partition = batch.sources[batch.source_of[row]]
         code = int(columns.predicted.codes[row])
         confidence = float(columns.confidence[row])
-        event, truncated = self._keeping.with_candidate(cohort.model, batch.values[row])
+        normal = self._buffer.normal(topic, batch.values[row])
+        event, truncated = self._keeping.with_candidate(cohort.model, normal)
         return Candidate(
             model=cohort.model,
             version=cohort.version,

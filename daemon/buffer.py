@@ -14,7 +14,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.events import MAX_NAME, MAX_PROBABILITIES, NO_FEATURES, Event, Rejected, decode, parse_time
+from daemon.decoders.registry import Decoders
+from daemon.events import MAX_NAME, MAX_PROBABILITIES, NULL, Event, Rejected, parse_time
 from daemon.keeping import Keeping
 from daemon.kinds import Own, Said, said
 from daemon.settings import MICROSECONDS, ModelSettings, Settings
@@ -107,6 +108,7 @@ class Buffer:
         self._settings = settings
         self._cohort_of = cohort_of
         self._keeping = Keeping(settings)
+        self._decoders = Decoders(settings)
         self._ahead = round(settings.ingest.max_ahead_seconds * MICROSECONDS)
         self._behind = round(settings.ingest.max_behind_seconds * MICROSECONDS)
         self._tag_keys = tuple(sorted({key for model in models for key in model.segments}))
@@ -133,13 +135,14 @@ class Buffer:
         source = self._sources.setdefault((topic, partition), len(self._sources))
         ahead, behind, digest_size = self._ahead, self._behind, 8 * len(DRAWS)
         append, extend, classes = self._rows.append, self._probabilities.extend, self._classes
+        decode = self._decoders.of(topic).decode
         for record in records:
             value = record.value
             if value is None:
                 self.tombstones[topic, partition] = self.tombstones.get((topic, partition), 0) + 1
                 continue
             try:
-                event, defects, cohort, says, time = self._decode(value, record.timestamp)
+                event, defects, cohort, says, time = self._decode(decode, value, record.timestamp)
             except Rejected as rejected:
                 letter = DeadLetter(topic, partition, record.offset, rejected.reason, rejected.detail, value)
                 self.dead_letters.append(letter)
@@ -171,11 +174,17 @@ class Buffer:
             key = self._day_keys.get(time // _DAY_US) or self._day_key(time // _DAY_US)
             digest = blake2b(event.id.encode(), digest_size=digest_size, key=key).digest()
             row = (source, record.offset, event.id, value, cohort.id, time, high_before, too_old)
-            features = None if event.features is NO_FEATURES else event.features
+            features = None if event.features is NULL else event.features
             append((*row, defects, features, event.tags, own, confidence, count, code, digest))
         return high_us
 
-    def _decode(self, value: bytes, timestamp: int) -> tuple[Event, int, Cohort, Said, int]:
+    def normal(self, topic: str, value: bytes) -> bytes:
+        """Return a record that was taken as our own event: what is stored of it."""
+        return self._decoders.of(topic).normal(value)
+
+    def _decode(
+        self, decode: Callable[[bytes], tuple[Event, bool]], value: bytes, timestamp: int
+    ) -> tuple[Event, int, Cohort, Said, int]:
         """Return an event with its defects so far, its cohort, what it says, and its time; or raise Rejected."""
         if len(value) > self._settings.ingest.max_event_bytes:
             raise Rejected("too_large", f"{len(value)} bytes, the limit is {self._settings.ingest.max_event_bytes}")

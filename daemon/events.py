@@ -7,7 +7,9 @@ becomes of every kind of bad input.
 import json
 import math
 import re
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -18,12 +20,13 @@ __all__ = [
     "MAX_ID",
     "MAX_NAME",
     "MAX_PROBABILITIES",
-    "NO_FEATURES",
+    "NULL",
     "Event",
     "Rejected",
     "decode",
     "json_schema",
     "parse_time",
+    "read",
     "without_payload",
 ]
 
@@ -39,8 +42,8 @@ _MILLISECONDS_FROM = 100_000_000_000
 _END_US = 253_402_300_800_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-NO_FEATURES = _NULL = msgspec.Raw(b"null")
-"""What ``Event.features`` is where the event has none."""
+NULL = msgspec.Raw(b"null")
+"""What a field holds that is carried as JSON and was not given."""
 _NUL = "\x00"
 _BOM = b"\xef\xbb\xbf"
 _INTEGERS = range(-(2**63), 2**64)
@@ -53,7 +56,7 @@ _NO_BRACKETS = bytes(set(range(256)) - set(_BRACKETS))
 _DETAIL_CHARACTERS = 500
 
 
-class Event(msgspec.Struct, gc=False):
+class Event(msgspec.Struct, gc=False, omit_defaults=True):
     """One prediction of a model.
 
     Required: ``id`` (unique for each event), ``time`` (RFC 3339, or seconds or milliseconds since 1970),
@@ -73,12 +76,12 @@ class Event(msgspec.Struct, gc=False):
     probabilities: dict[str, float] | list[float] | None = None
     confidence: float | None = None
     uncertainty: float | None = None
-    members: msgspec.Raw = _NULL
-    features: msgspec.Raw = _NULL
-    embedding: msgspec.Raw = _NULL
+    members: msgspec.Raw = NULL
+    features: msgspec.Raw = NULL
+    embedding: msgspec.Raw = NULL
     tags: dict[str, str] | None = None
-    payload: msgspec.Raw = _NULL
-    objects: msgspec.Raw = _NULL
+    payload: msgspec.Raw = NULL
+    objects: msgspec.Raw = NULL
     log_probability: float | None = None
 
 
@@ -91,11 +94,14 @@ class Rejected(Exception):
         super().__init__(f"{reason}: {self.detail}")
 
 
-_DECODER = msgspec.json.Decoder(Event)
+Parse = Callable[[bytes], Event]
 
 
-def decode(value: bytes) -> tuple[Event, bool]:
-    """Return the event in ``value``, and whether numbers that are not finite had to be read as missing.
+def read(parse: Parse, probabilities: Sequence[str | int], value: bytes) -> tuple[Event, bool]:
+    """Return the event that ``parse`` finds in ``value``, and whether numbers that are not finite became missing.
+
+    All that ``docs/events.md`` says of bad input holds, whatever ``parse`` makes of the JSON; it raises
+    msgspec.DecodeError where it cannot. ``probabilities`` leads to where they stand in the record.
 
     Raises
     ------
@@ -104,13 +110,17 @@ def decode(value: bytes) -> tuple[Event, bool]:
     """
     _check_text(value)
     try:
-        return _checked(_DECODER.decode(value)), False
+        return _checked(parse(value)), False
     except msgspec.ValidationError as error:
         if "out of range" not in str(error):
             raise Rejected(_shape_reason(error), str(error)) from error
-        return _decode_loosely(value, error), True
+        return _read_loosely(parse, probabilities, value, error), True
     except msgspec.DecodeError as error:
-        return _decode_loosely(value, error), True
+        return _read_loosely(parse, probabilities, value, error), True
+
+
+decode = partial(read, msgspec.json.Decoder(Event).decode, ("probabilities",))
+"""Read our own event: ``decode(value)`` is ``read`` of one that has our own names."""
 
 
 def _check_text(value: bytes) -> None:
@@ -135,7 +145,7 @@ def _depth(value: bytes) -> int:
     return int(np.cumsum(steps).max(initial=0))
 
 
-def _decode_loosely(value: bytes, error: Exception) -> Event:
+def _read_loosely(parse: Parse, probabilities: Sequence[str | int], value: bytes, error: Exception) -> Event:
     """Read NaN, Infinity and numbers beyond double precision as null: many producers write them.
 
     Among probabilities they become a number that is none, so that only the probabilities are lost.
@@ -146,14 +156,12 @@ def _decode_loosely(value: bytes, error: Exception) -> Event:
         wide = b"\x00" in value[:4]
         detail = "a zero byte at the start: UTF-16 or UTF-32? Expected UTF-8" if wide else str(error)
         raise Rejected("not_utf8" if wide else "not_json", detail) from not_json
-    finite = _finite(tree, None)
+    finite = _finite(tree, None, probabilities)
     if finite == tree:
         # What else Python's parser lets pass.
         raise Rejected("not_json", f"{error} (a text with half of a surrogate pair?)") from error
-    if isinstance(tree, dict) and "probabilities" in tree:
-        finite["probabilities"] = _finite(tree["probabilities"], _NOT_A_PROBABILITY)
     try:
-        return _checked(_DECODER.decode(json.dumps(finite, allow_nan=False)))
+        return _checked(parse(json.dumps(finite, allow_nan=False).encode()))
     except msgspec.ValidationError as shape:
         detail = f"{shape} (NaN, infinities and numbers beyond double precision are read as null)"
         raise Rejected(_shape_reason(shape), detail) from error
@@ -166,13 +174,17 @@ def _integer(text: str) -> int | float:
     return int(text) if len(text) <= _SAFE_DIGITS else float(text)
 
 
-def _finite(tree: Any, instead: float | None) -> Any:
+def _finite(tree: Any, instead: float | None, probabilities: Sequence[str | int] | None = None) -> Any:
+    """Replace what is not finite by ``instead``; below ``probabilities``, by what is none."""
+    if probabilities is not None and not probabilities:
+        return _finite(tree, _NOT_A_PROBABILITY)
     if isinstance(tree, float):
         return tree if math.isfinite(tree) else instead
+    first, rest = (probabilities[0], probabilities[1:]) if probabilities else (None, None)
     if isinstance(tree, dict):
-        return {key: _finite(value, instead) for key, value in tree.items()}
+        return {key: _finite(value, instead, rest if key == first else None) for key, value in tree.items()}
     if isinstance(tree, list):
-        return [_finite(value, instead) for value in tree]
+        return [_finite(value, instead, rest if at == first else None) for at, value in enumerate(tree)]
     return tree
 
 
@@ -198,13 +210,13 @@ def _checked(event: Event) -> Event:
             event.prediction = float(prediction)
         except OverflowError as error:
             raise Rejected("wrong_shape", "Number out of range - at `$.prediction`") from error
-    if event.features is not _NULL:
+    if event.features is not NULL:
         _check_raw("features", event.features, b"{", "object")
-    if event.members is not _NULL:
+    if event.members is not NULL:
         _check_raw("members", event.members, b"[", "array")
-    if event.embedding is not _NULL:
+    if event.embedding is not NULL:
         _check_raw("embedding", event.embedding, b"[", "array")
-    if event.objects is not _NULL:
+    if event.objects is not NULL:
         _check_raw("objects", event.objects, b"[", "array")
     return event
 

@@ -1,6 +1,5 @@
 """References from a file: what a model's confidence and predictions look like when all is well."""
 
-import csv
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -9,7 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from daemon.buffer import NEVER, Buffer, Cohort
+from daemon.decoders.registry import decoder_of
+from daemon.events import Rejected
 from daemon.fields import FieldReader
+from daemon.files import is_json_lines, records
 from daemon.settings import Settings
 from detectors import growth
 from detectors.classes import ClassesBlock
@@ -29,7 +31,6 @@ __all__ = ["Built", "build", "read"]
 _AT_ONCE = 8192
 _LEAST_EVENTS = 1000
 _SHOWN_FAULTS = 5
-_NESTED = ("probabilities", "tags", "features")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +121,10 @@ def _columns(
 ) -> Iterator[Columns]:
     reader = FieldReader(layout, everything=True)
     cohort = Cohort(0, model, "", settings.of(model))
-    buffer = Buffer(settings, lambda _model, _version: cohort)
+    own = settings.model_copy(update={"events": type(settings.events)()})
+    buffer = Buffer(own, lambda _model, _version: cohort)
     number = 0
-    for number, row in enumerate(_rows(path, model), start=1):
+    for number, row in enumerate(_rows(settings, path, model), start=1):
         buffer.add(str(path), 0, [_Row(number, row)], NEVER)
         if len(buffer) >= _AT_ONCE or len(buffer.dead_letters) > _SHOWN_FAULTS:
             _raise_faults(path, buffer)
@@ -144,57 +146,19 @@ def _raise_faults(path: Path, buffer: Buffer) -> None:
         raise BadData("Some rows are not events:\n" + "\n".join(shown))
 
 
-def _rows(path: Path, model: str) -> Iterator[bytes]:
+def _rows(settings: Settings, path: Path, model: str) -> Iterator[bytes]:
     """Yield the file's rows as events; id and time may be missing there, the model is the given one."""
-    readers = {".jsonl": _json_lines, ".ndjson": _json_lines, ".csv": _csv_lines}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise BadData(f"{path}: expected a file that ends in {', '.join(readers)}")
-    try:
-        for number, event in enumerate(reader(path), start=1):
-            if event.get("model", model) != model:
-                raise BadData(f"{path}, row {number}: an event of the model {event['model']!r}, not of {model!r}")
-            yield json.dumps({"id": f"row-{number}", "time": 0, **event, "model": model}).encode()
-    except OSError as error:
-        raise BadData(f"{path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise BadData(f"{path}: not UTF-8 text ({error.reason})") from error
-
-
-def _json_lines(path: Path) -> Iterator[dict[str, object]]:
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                event = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise BadData(f"{path}, line {number}: not JSON: {error}") from error
-            if not isinstance(event, dict):
-                raise BadData(f"{path}, line {number}: expected a JSON object")
-            yield event
-
-
-def _csv_lines(path: Path) -> Iterator[dict[str, object]]:
-    """Columns are the event's fields; nested ones are written ``probabilities.cat``, ``tags.region``."""
-    with path.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            event: dict[str, object] = {}
-            for key, text in row.items():
-                if key is None or not text:
-                    continue
-                field, dot, name = key.partition(".")
-                if dot and field in _NESTED:
-                    nested = event.setdefault(field, {})
-                    if isinstance(nested, dict):
-                        nested[name] = text if field == "tags" else _number(text)
-                else:
-                    event[key] = _number(text) if key in {"confidence", "uncertainty", "time"} else text
-            yield event
-
-
-def _number(text: str) -> object:
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    # What was kept as it was sent is read as it would have been from Kafka.
+    decoder = decoder_of(settings.events, settings) if is_json_lines(path) else None
+    for number, record in records(path):
+        try:
+            event = json.loads(record if decoder is None else decoder.normal(record))
+        except (ValueError, RecursionError) as error:
+            raise BadData(f"{path}, line {number}: not JSON: {error}") from error
+        except Rejected as rejected:
+            raise BadData(f"{path}, line {number}: {rejected}") from rejected
+        if not isinstance(event, dict):
+            raise BadData(f"{path}, line {number}: expected a JSON object")
+        if event.get("model", model) != model:
+            raise BadData(f"{path}, row {number}: an event of the model {event['model']!r}, not of {model!r}")
+        yield json.dumps({"id": f"row-{number}", "time": 0, **event, "model": model}).encode()

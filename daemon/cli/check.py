@@ -9,6 +9,7 @@ from rich.text import Text
 
 from daemon.advice import about_models, about_settings
 from daemon.cli.context import choose_config, clean, open_database, print_json
+from daemon.decoders.registry import Decoders
 from daemon.settings import Settings, gather, validate
 from daemon.settings.effective import as_toml, effective
 from daemon.settings.schema import dotted
@@ -34,6 +35,7 @@ def check(
     path = choose_config(root.obj)
     sources = gather(path)
     settings = root.obj = validate(sources)
+    Decoders(settings).check()
     in_force = effective(settings, sources)
     if not as_json:
         typer.echo(f"# Configuration: {path or 'none, the defaults'}")

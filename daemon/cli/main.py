@@ -8,7 +8,20 @@ from typing import Annotated
 import psycopg
 import typer
 
-from daemon.cli import alerts, check, deadletters, demo, forget, partitions, queue, reference, run, status
+from daemon.cli import (
+    alerts,
+    check,
+    deadletters,
+    demo,
+    events,
+    forget,
+    init,
+    partitions,
+    queue,
+    reference,
+    run,
+    status,
+)
 from sinks.errors import BadData, DatabaseUnavailable, NotPermitted, StrandlineError
 
 __all__ = ["app", "main"]
@@ -21,6 +34,8 @@ samples most worth a label into a queue.
 A first round:
 
   strandline demo         see it all, on this machine, in a minute
+
+  strandline init         write a configuration for your topic, by what its records look like
 
   strandline db upgrade   make the tables in your own database
 
@@ -49,12 +64,14 @@ app = typer.Typer(
 
 # In the order in which --help lists them.
 app.command()(demo.demo)
+app.command()(init.init)
 app.command()(run.run)
 app.command()(check.check)
 app.command()(status.status)
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(queue.app, name="queue")
 app.add_typer(reference.app, name="reference")
+app.add_typer(events.app, name="events")
 app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(partitions.app, name="partitions")
 app.command()(forget.forget)

@@ -30,7 +30,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 @app.command()
 def build(
     context: typer.Context,
-    data: Annotated[Path, typer.Argument(help="Events of a time when all was well: .jsonl, .ndjson or .csv.")],
+    data: Annotated[
+        Path, typer.Argument(help="Events of a time when all was well: .jsonl, .ndjson, .csv or .parquet.")
+    ],
     model: Annotated[str, typer.Option(help="The model they are from.")],
     version: Annotated[str | None, typer.Option(help="Its version; default: the newest one known.")] = None,
 ) -> None:

@@ -6,6 +6,7 @@ import typer
 
 from daemon.cli.context import open_database, settings_of
 from daemon.cli.progress import waiting
+from daemon.decoders.registry import Decoders
 from daemon.kafka_clients import client_options
 from daemon.logs import LEVELS
 from daemon.processes import ROLES, alone, supervise
@@ -41,7 +42,8 @@ def run(
     if role and role not in ROLES:
         raise BadSettings(f"--role {role}: expected one of {', '.join(ROLES)}")
     settings = _overridden(settings_of(context), workers, ops_port)
-    # A certificate that cannot be read stops the start, and not every process again and again.
+    # What cannot be read stops the start, and not every process again and again.
+    Decoders(settings).check()
     client_options(settings.kafka)
     with open_database(context) as connection:
         check_windows(connection, lambda model: settings.of(model).window_seconds)

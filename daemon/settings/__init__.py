@@ -1,6 +1,7 @@
 """The configuration: a file for each group of sections, and the whole that is made of them."""
 
 from daemon.settings.alerts import AlertSettings, RouteSettings
+from daemon.settings.events import EventSettings
 from daemon.settings.model import ModelSettings
 from daemon.settings.ops import OpsSettings
 from daemon.settings.privacy import DeadLetterSettings, PrivacySettings
@@ -17,6 +18,7 @@ __all__ = [
     "AlertSettings",
     "DeadLetterSettings",
     "DetectionSettings",
+    "EventSettings",
     "IngestSettings",
     "KafkaSettings",
     "ModelSettings",

@@ -1,7 +1,7 @@
 """What the sections say of their keys: which there are, and what each expects."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import UnionType
 from typing import Annotated, Literal, Union, get_args, get_origin
 
@@ -36,6 +36,7 @@ _KINDS = {
     int: "a whole number",
     float: "a number",
     tuple[str, ...]: "a list of texts",
+    Mapping[str, object]: "a table",
 }
 
 
@@ -91,7 +92,9 @@ def expected(path: KeyPath, field: FieldInfo) -> str:
             return "a table"
         if origin is tuple:
             return f"a list of tables, [[{dotted([step for step in path if isinstance(step, str)])}]]"
-        return f'a table: keys stand under a name, [{path[0]}.NAME], or under [{path[0]}."*"] for all'
+        if path[0] == "model":
+            return 'a table: keys stand under a name, [model.NAME], or under [model."*"] for all'
+        return f"a table: keys stand under a name, [{dotted(path[:2])}.NAME]"
     unit = str(path[-1]).rpartition("_")[2]
     return _kind(field.annotation, field.metadata, f" of {unit}" if unit in _UNITS else "")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError, field_validator, model_validator
 
 from daemon.settings.alerts import AlertSettings
+from daemon.settings.events import TopicEventSettings
 from daemon.settings.faults import faults_of
 from daemon.settings.model import ModelSettings
 from daemon.settings.ops import OpsSettings
@@ -28,6 +29,7 @@ class Settings(Section):
 
     kafka: KafkaSettings = KafkaSettings()
     postgres: PostgresSettings = PostgresSettings()
+    events: TopicEventSettings = TopicEventSettings()
     ingest: IngestSettings = IngestSettings()
     detection: DetectionSettings = DetectionSettings()
     selection: SelectionSettings = SelectionSettings()

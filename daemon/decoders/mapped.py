@@ -1,0 +1,169 @@
+"""Events of another shape: any JSON object, its fields found by paths. As fast as our own event.
+
+What ``docs/events.md`` says of bad input holds here too; it is the same code. What differs: where a foreign
+producer cannot be asked for our types, some more are taken (see ``Mapped``).
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import partial
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from daemon.decoders.fields import Fields, parse_fields
+from daemon.decoders.registry import ClassesOf
+from daemon.decoders.shape import Wanted, reader
+from daemon.events import NULL, Event, read
+from daemon.settings import EventSettings
+
+__all__ = ["Mapped", "make"]
+
+_Scalar = str | int | float | bool | None
+# By field: type, default. What our own event wants as text, others also write as numbers.
+_TYPES: Mapping[str, tuple[Any, object]] = {
+    "id": (str | int, None),
+    "time": (str | int | float, None),
+    "model": (str, None),
+    "prediction": (str | float | int | bool, None),
+    "version": (str | int | None, ""),
+    "probabilities": (dict[str, float] | list[float] | None, None),
+    "confidence": (float | None, None),
+    "uncertainty": (float | None, None),
+    "members": (msgspec.Raw, NULL),
+    "features": (msgspec.Raw, NULL),
+    "embedding": (msgspec.Raw, NULL),
+    "tags": (dict[str, _Scalar] | None, None),
+    "payload": (msgspec.Raw, NULL),
+    "objects": (msgspec.Raw, NULL),
+    "log_probability": (float | None, None),
+}
+_OWN = len(_TYPES)
+_TEXT_ONLY = frozenset({str})
+_REQUIRED = ("id", "time", "model", "prediction")
+# 1973 in microseconds, and in nanoseconds; as milliseconds the year 5138.
+_MICROSECONDS_FROM = 100_000_000_000_000
+_NANOSECONDS_FROM = 1000 * _MICROSECONDS_FROM
+_NANOSECONDS_END = 10**21
+_NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
+_ID_BYTES = 16
+_NOWHERE = (-1,)
+
+
+class Mapped:
+    """Makes events of records by ``fields``; ``classes_of`` returns the class names of a model, if it has some.
+
+    An id or a tag may be a number, a time may be in quotes, and in micro- or nanoseconds too. Without a path for
+    the id, it is a digest of the record. Without a prediction, it is the class with the highest probability.
+    """
+
+    def __init__(self, fields: Fields, classes_of: Callable[[str], tuple[str, ...]]) -> None:
+        self._classes_of = classes_of
+        self._features = tuple(msgspec.json.encode(name) + b":" for name in fields.features)
+        self._tags = tuple(fields.tags)
+        self._fixed_tags = fields.fixed_tags
+        self._composes = bool(fields.features or fields.tags or fields.fixed_tags)
+        self._read = reader(
+            [
+                *(_slot(fields, name) for name in _TYPES),
+                *(Wanted(path, msgspec.Raw, NULL) for path in fields.features.values()),
+                *(Wanted(path, _Scalar) for path in fields.tags.values()),
+            ]
+        )
+        # Without a path for them no probabilities have to be looked after.
+        self.decode: Callable[[bytes], tuple[Event, bool]]
+        self.decode = partial(read, self._parse, fields.paths.get("probabilities", _NOWHERE))
+
+    def normal(self, value: bytes) -> bytes:
+        """Return the record as our own event."""
+        return msgspec.json.encode(self.decode(value)[0])
+
+    def _parse(self, value: bytes) -> Event:
+        found = self._read(value)
+        name, time, prediction = found[0], found[1], found[3]
+        event = Event(*found[:_OWN] if self._composes else found)
+        if isinstance(time, str) or time >= _MICROSECONDS_FROM:
+            event.time = _time(time)
+        if type(name) is not str:
+            event.id = _digest(value) if name is None else str(name)
+        if prediction is None:
+            event.prediction = self._most_probable(event) if event.probabilities else msgspec.UNSET
+        if self._composes:
+            self._compose(event, found[_OWN:])
+        tags: Mapping[str, _Scalar] | None = event.tags
+        if tags and not _TEXT_ONLY.issuperset(map(type, tags.values())):
+            event.tags = {name: _text(tag) for name, tag in tags.items() if tag is not None}
+        return event
+
+    def _most_probable(self, event: Event) -> str | int:
+        shares = event.probabilities
+        assert shares, "there are some"
+        if isinstance(shares, dict):
+            return max(shares, key=shares.__getitem__)
+        best = max(range(len(shares)), key=shares.__getitem__)
+        names = self._classes_of(event.model)
+        if not names:
+            return best
+        if len(names) != len(shares):
+            detail = f"there are {len(shares)} probabilities, and {len(names)} classes"
+            raise msgspec.ValidationError(f"Object missing required field `prediction`, and {detail}")
+        return names[best]
+
+    def _compose(self, event: Event, singles: tuple[Any, ...]) -> None:
+        """Lay single features and tags over what the whole objects hold."""
+        count = len(self._features)
+        parts = [name + raw for name, raw in zip(self._features, singles[:count], strict=True) if raw is not NULL]
+        if parts:
+            event.features = _with_members(event.features, parts)
+        if self._tags or self._fixed_tags:
+            event.tags = {
+                **(event.tags or {}),
+                **self._fixed_tags,
+                **dict(zip(self._tags, singles[count:], strict=True)),
+            }
+
+
+def _slot(fields: Fields, name: str) -> object:
+    type_, default = _TYPES[name]
+    if name not in fields.paths:
+        return fields.constants.get(name, default)
+    required = name in _REQUIRED and not (name == "prediction" and "probabilities" in fields.paths)
+    optional = name in _REQUIRED and not required
+    return Wanted(fields.paths[name], type_ | None if optional else type_, default, required)
+
+
+def _time(time: str | float) -> float | datetime:
+    """Return a time as our own event has it: digits are a number, and one too large for milliseconds is finer."""
+    if isinstance(time, str):
+        if not _NUMBER.fullmatch(time):
+            return msgspec.convert(time, datetime)
+        time = float(time) if "." in time else int(time)
+    if _NANOSECONDS_FROM <= time < _NANOSECONDS_END:
+        return time / 1_000_000_000
+    return time / 1_000_000 if _MICROSECONDS_FROM <= time < _NANOSECONDS_FROM else time
+
+
+def _digest(value: bytes) -> str:
+    return blake2b(value, digest_size=_ID_BYTES).hexdigest()
+
+
+def _text(tag: str | float) -> str:
+    return tag if isinstance(tag, str) else msgspec.json.encode(tag).decode()
+
+
+def _with_members(features: msgspec.Raw, members: list[bytes]) -> msgspec.Raw:
+    """Return a JSON object with more members; the last of a name counts."""
+    whole = bytes(features).strip()
+    if whole == b"null":
+        whole = b"{}"
+    if not whole.startswith(b"{"):
+        raise msgspec.ValidationError("Expected `object | null` - at `$.features`")
+    before = whole[:-1].rstrip()
+    return msgspec.Raw(before + (b"" if before == b"{" else b",") + b",".join(members) + b"}")
+
+
+def make(settings: EventSettings, classes_of: ClassesOf) -> Mapped:
+    """Return the decoder of ``decoder = "json"``, by its fields."""
+    return Mapped(parse_fields(settings.fields), classes_of)

@@ -1,0 +1,73 @@
+"""The decoders there are, by name, and the one of each topic."""
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Protocol
+
+from daemon.events import Event
+from daemon.settings import EventSettings, Settings
+from sinks.errors import BadSettings
+
+__all__ = ["GROUP", "ClassesOf", "Decoder", "Decoders", "Make", "decoder_of"]
+
+GROUP = "strandline.decoders"
+"""The entry points that are looked up: ``name = "module:make"``, with ``make`` as in ``Make``."""
+
+
+class Decoder(Protocol):
+    """Makes our own event of a record's bytes."""
+
+    decode: Callable[[bytes], tuple[Event, bool]]
+    """Return the event, and whether numbers that are not finite were read as missing; raises events.Rejected.
+
+    Made with ``events.read``, what is checked of our own event is checked of this one, too.
+    """
+
+    def normal(self, value: bytes) -> bytes:
+        """Return a record that ``decode`` takes as JSON of our own event: what is stored of it."""
+        ...
+
+
+ClassesOf = Callable[[str], tuple[str, ...]]
+"""Returns the configured class names of a model."""
+Make = Callable[[EventSettings, ClassesOf], Decoder]
+"""Makes a decoder from its settings. Raises ValueError where they are wrong."""
+
+
+class Decoders:
+    """The decoder of each topic, made when its first record comes."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._made: dict[str, Decoder] = {}
+
+    def check(self) -> None:
+        """Make the decoder of every topic; raises as ``of``."""
+        for topic in self._settings.kafka.topics:
+            self.of(topic)
+
+    def of(self, topic: str) -> Decoder:
+        """Return the decoder of a topic.
+
+        Raises
+        ------
+        BadSettings
+            There is none of that name, or it does not like its settings.
+        """
+        made = self._made.get(topic)
+        if made is None:
+            made = self._made[topic] = decoder_of(self._settings.events.of(topic), self._settings)
+        return made
+
+
+def decoder_of(events: EventSettings, settings: Settings) -> Decoder:
+    """Return a decoder with these settings; raises as ``Decoders.of``."""
+    found = entry_points(group=GROUP, name=events.decoder)
+    if not found:
+        known = ", ".join(sorted(entry_points(group=GROUP).names))
+        raise BadSettings(f"events.decoder = {events.decoder!r}: expected one of {known}")
+    make: Make = next(iter(found)).load()
+    try:
+        return make(events, lambda model: settings.of(model).classes)
+    except ValueError as error:
+        raise BadSettings(f"events: {error}") from error
