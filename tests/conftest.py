@@ -1,11 +1,21 @@
 """What all tests share: the real services, started when the first test wants them."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from sinks.database import upgrade
 from tests.services import ApacheKafka, Postgres
+
+
+def pytest_configure() -> None:
+    """Let processes that tests start know Ctrl-C, even where a shell began the run in the background without it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Timing never decides a test.
+    settings.register_profile("strandline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("strandline")
 
 
 @pytest.fixture(scope="session")

@@ -43,7 +43,8 @@ class AbsenceJob:
                     audience = audience_of(self._settings, model)
                     pipeline_resolved(connection, NO_DATA, {"model": model}, audience=audience)
                     changed += 1
-            elif model not in firing:
+            elif model not in firing and len(gap) <= _DAY_SECONDS // window_seconds + LEAST_WINDOWS:
+                # A model that was let go in peace for a day is not looked at for ever.
                 changed += self._consider(connection, model, window_seconds, gap)
         return changed
 
@@ -53,9 +54,7 @@ class AbsenceJob:
         if not rows:
             return 0
         windows, events = np.array(rows, dtype=np.int64).T
-        # A day of silence says it all, and is the most that is looked at.
-        looked = gap[: _DAY_SECONDS // window_seconds]
-        expected = expected_events(windows, events, looked, window_seconds, int(windows[0]))
+        expected = expected_events(windows, events, gap, window_seconds, int(windows[0]))
         if expected < LEAST_EVENTS:
             return 0
         since = iso(gap.start * window_seconds * MICROSECONDS)

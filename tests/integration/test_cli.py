@@ -175,14 +175,18 @@ def test_check_tells_what_is_in_force_and_whether_it_works(
     assert [line for line in shown.stdout.splitlines() if line and not line.endswith("# default")][4:] == [
         "[postgres]",
         f'url = "**********"  # config.toml:2, url_file = "{tmp_path}/url"',
+        "[events]",
         "[ingest]",
         "workers = 2                    # STRANDLINE_INGEST__WORKERS",
         "[detection]",
         "[selection]",
         'secret = "**********"  # STRANDLINE_SELECTION__SECRET',
+        "[privacy]",
+        "[dead_letters]",
         "[alerts]",
         "[[alerts.routes]]",
         "[retention]",
+        "[ops]",
         '[model."*"]',
         '[model."digi*"]',
         'runbook = "https://wiki"  # config.toml:9',
@@ -227,7 +231,7 @@ def test_check_tells_what_does_not_work(tmp_path: Path, postgres: Postgres, kafk
             'PostgreSQL: The database does not answer. connection failed: connection to server at "127.0.0.1", port 1 '
             "failed: Connection refused"
         ),
-        "Kafka: Kafka does not answer. 127.0.0.1:1: KafkaTimeoutError: Unable to bootstrap from ['127.0.0.1:1']",
+        "Kafka: Kafka does not answer, or does not let us in. 127.0.0.1:1: KafkaConnectionError: 111 ECONNREFUSED",
     ]
 
 

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.decoders.fields import parse_fields
@@ -33,6 +33,8 @@ EVENTS = st.fixed_dictionaries(
         "embedding": st.lists(SHARE, max_size=3),
         "tags": st.dictionaries(TEXT, TEXT, max_size=3),
         "payload": ANY,
+        "objects": st.lists(st.fixed_dictionaries({"class": TEXT, "score": SHARE}), max_size=2),
+        "log_probability": st.floats(-9, 0) | st.none(),
     },
 )
 
@@ -69,8 +71,7 @@ def test_the_text_of_a_path_is_read_back(path: tuple[Step, ...]) -> None:
     assert parse_path(show_path(path)) == path
 
 
-@settings(deadline=None)
-@given(EVENTS, st.lists(PATHS, min_size=11, max_size=11, unique=True).filter(fits))
+@given(EVENTS, st.lists(PATHS, min_size=13, max_size=13, unique=True).filter(fits))
 def test_a_mapped_event_is_the_own_event_with_the_same_content(
     event: dict[str, Any], paths: list[tuple[Step, ...]]
 ) -> None:

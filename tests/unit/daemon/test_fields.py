@@ -6,7 +6,7 @@ import math
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.fields import FieldReader
@@ -73,13 +73,11 @@ def expected(tree: dict[str, object] | None, name: str) -> object:
     return "wrong" if isinstance(value, (bool, str, list)) else float(value)  # type: ignore[arg-type]
 
 
-@settings(deadline=None)
 @given(trees=st.lists(features, min_size=1, max_size=8))
 def test_every_value_is_read_missing_or_of_another_type(trees: list[dict[str, object] | None]) -> None:
     assert read(list(trees)) == [[expected(tree, name) for name in ("age", "größe", "colour")] for tree in trees]
 
 
-@settings(deadline=None)
 @given(trees=st.lists(features, min_size=1, max_size=8))
 def test_what_is_read_of_an_event_does_not_depend_on_its_neighbours(trees: list[dict[str, object] | None]) -> None:
     assert read(list(trees)) == [read([tree])[0] for tree in trees]
