@@ -41,8 +41,9 @@ def init(
 ) -> None:
     """Look at the last records of a topic, tell what they seem to mean, and write a configuration for them.
 
-    Records may be our own events or any JSON objects. Nothing is changed in Kafka. Exit code 1 if the mapping is
-    not complete: the file says what has to be done by hand.
+    Records may be our own events or any JSON objects. Nothing is changed in
+    Kafka. Exit code 1 if the mapping is not complete: the file says what has
+    to be done by hand.
 
     Example: strandline init --topic predictions --bootstrap-servers kafka:9092
     """

@@ -35,7 +35,7 @@ A first round:
 
   strandline demo         see it all, on this machine, in a minute
 
-  strandline init         write a configuration for your topic, by what its records look like
+  strandline init         look at your topic, write a configuration for it
 
   strandline db upgrade   make the tables in your own database
 

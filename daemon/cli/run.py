@@ -32,8 +32,9 @@ def run(
 ) -> None:
     """Run the daemon until SIGTERM or Ctrl-C; a second signal ends it at once.
 
-    Serves /livez, /readyz and /metrics at ops.host and ops.port. Logs go to standard error, as JSON if that is no
-    terminal. Exit code 0 once all has stopped in good order.
+    Serves /livez, /readyz and /metrics at ops.host and ops.port. Logs go to
+    standard error, as JSON if that is no terminal. Exit code 0 once all has
+    stopped in good order.
 
     Example: strandline --config my.toml run
     """

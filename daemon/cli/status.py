@@ -32,8 +32,9 @@ def status(
 ) -> None:
     """Tell whether all is well: exit code 0 if it is, 1 if something needs a look.
 
-    Asks the database, which all processes tell how they are. With --ready: exit code 0 if the daemon's /readyz at
-    ops.host and ops.port says so, else 1.
+    Asks the database, which all processes tell how they are. With --ready:
+    exit code 0 if the daemon's /readyz at ops.host and ops.port says so,
+    else 1.
 
     Example: strandline --config my.toml status
     """

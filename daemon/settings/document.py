@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
+from inspect import cleandoc
 from itertools import groupby
 
 from pydantic import SecretStr
@@ -137,10 +138,10 @@ def _title(table: KeyPath) -> str:
 
 def _meaning(table: KeyPath) -> str:
     if table[0] == "model":
-        return str(ModelSettings.__doc__)
+        return cleandoc(ModelSettings.__doc__ or "")
     _, _, field = find(Settings, table)
     section = None if field is None else section_in(field)
-    return (section or Settings).__doc__ or ""
+    return cleandoc((section or Settings).__doc__ or "")
 
 
 def _row(entry: Entry, table: KeyPath) -> str:
