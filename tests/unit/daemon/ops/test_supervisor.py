@@ -62,15 +62,18 @@ def test_a_child_that_dies_is_told_and_started_again_after_ever_longer_pauses() 
 
 
 def test_a_child_whose_loop_does_not_turn_is_killed_and_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "_HUNG_SECONDS", 4.0)
     with running(hanging) as (child, _, ended):
+        # However long it took to start.
+        wait_for(lambda: child.report is not None)
+        monkeypatch.setattr(supervisor, "_HUNG_SECONDS", 2.0)
         wait_for(lambda: child.restarts == 1)
         assert [each.state for each in ended] == ["stopped"]
 
 
 def test_a_child_that_beats_while_it_waits_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "_HUNG_SECONDS", 4.0)
     with running(working) as (child, _, _):
-        until = time.monotonic() + 6
+        wait_for(lambda: child.report is not None)
+        monkeypatch.setattr(supervisor, "_HUNG_SECONDS", 6.0)
+        until = time.monotonic() + 8
         wait_for(lambda: time.monotonic() > until)
         assert child.restarts == 0
