@@ -272,14 +272,16 @@ def _probabilities(taken: Taken, defects: NDArray[np.uint32]) -> tuple[bytes, ND
 
     That there are too many or too few is noted in ``defects``.
     """
-    countable = [_countable(each, cohort) for each, cohort in zip(taken.probabilities, taken.cohorts, strict=True)]
-    if not all(countable):
-        defects[~np.array(countable)] |= _BAD_PROBABILITIES
-    given = [each if good else None for each, good in zip(taken.probabilities, countable, strict=True)]
-    counts = np.array([0 if each is None else len(each) for each in given], dtype=np.int64)
-    shares = [each.values() if isinstance(each, dict) else each for each in given if each]
-    flat = list(chain.from_iterable(shares))
-    return struct.pack(f"{len(flat)}d", *flat), counts
+    given = taken.probabilities
+    counts = [0 if each is None else len(each) for each in given]
+    # An object of some probabilities can be counted whatever the model: the usual case needs no look at each.
+    if set(map(type, given)) != {dict} or not 0 < min(counts) <= max(counts) <= MAX_PROBABILITIES:
+        good = [_countable(each, cohort) for each, cohort in zip(given, taken.cohorts, strict=True)]
+        defects[~np.array(good)] |= _BAD_PROBABILITIES
+        given = [each if fine else None for each, fine in zip(given, good, strict=True)]
+        counts = [0 if each is None else len(each) for each in given]
+    flat = list(chain.from_iterable([each.values() if isinstance(each, dict) else each for each in given if each]))
+    return struct.pack(f"{len(flat)}d", *flat), np.array(counts, dtype=np.int64)
 
 
 def _doubt(own: Sequence[Own | None]) -> NDArray[np.float64] | None:

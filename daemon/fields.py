@@ -62,15 +62,15 @@ class FieldReader:
         self._pack = struct.Struct(f"{len(self._numbers)}d").pack
 
     def columns(self, batch: Batch, rows: NDArray[np.intp]) -> Columns:
-        """Return the events at ``rows`` of ``batch`` with their fields."""
-        columns = batch.columns.take(rows)
-        wanted = rows.tolist()
-        numbers, texts, wrong, sightings = self.read(
-            [batch.features[row] for row in wanted],
-            [batch.tags[row] for row in wanted],
-            [batch.own[row] for row in wanted],
-            columns.hashes,
-        )
+        """Return the events at ``rows`` of ``batch``, in ascending order, with their fields."""
+        if len(rows) == len(batch.ids):
+            # Nearly always it is all of them.
+            columns, features, tags, own = batch.columns, batch.features, batch.tags, batch.own
+        else:
+            wanted = rows.tolist()
+            columns = batch.columns.take(rows)
+            features, tags, own = ([each[row] for row in wanted] for each in (batch.features, batch.tags, batch.own))
+        numbers, texts, wrong, sightings = self.read(features, tags, own, columns.hashes)
         return replace(columns, numbers=numbers, texts=texts, wrong=wrong, sightings=sightings)
 
     def read(
@@ -103,7 +103,7 @@ class FieldReader:
             chunk = features[start : start + _CHUNK]
             rows = self._rows(chunk, start, faults)
             try:
-                packed += [self._pack(*row[:split]) for row in rows]
+                packed += [self._pack(*row[:split]) for row in rows] if columns else [self._pack(*row) for row in rows]
             except struct.error:
                 # Somewhere there is a null.
                 del packed[start:]

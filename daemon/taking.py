@@ -141,14 +141,16 @@ class Taking:
         )
 
     def _cohorts(self, events: Sequence[Event]) -> list[Cohort] | None:
-        names = [(event.model, event.version) for event in events]
+        models, versions = [event.model for event in events], [event.version for event in events]
         known: dict[tuple[str, str | int | None], Cohort] = {}
-        for model, version in dict.fromkeys(names):
+        for model, version in dict.fromkeys(zip(models, versions, strict=True)):
             cohort = self._cohort_of(model, "" if version is None else str(version))
             if cohort is None:
                 return None
             known[model, version] = cohort
-        return [known[name] for name in names]
+        if len(known) == 1:
+            return list(known.values()) * len(events)
+        return [known[name] for name in zip(models, versions, strict=True)]
 
     def _one_by_one(self, decoder: Decoder, records: Sequence[Record], reject: Reject) -> list[Taken]:
         rows = []
