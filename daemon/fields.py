@@ -219,11 +219,12 @@ def _can_be_watched(path: str) -> bool:
 
 def _categories(values: Sequence[str | bool | None]) -> Categories:
     names: dict[str, int] = {}
-    codes = [
-        -1 if value is None else names.setdefault(value if isinstance(value, str) else _BOOLEANS[value], len(names))
-        for value in values
-    ]
-    return Categories(np.array(codes, dtype=np.int64), tuple(map(_kept, names)))
+    code_of: dict[str | bool | None, int] = {None: -1}
+    for value in dict.fromkeys(values):
+        if value is not None:
+            code_of[value] = names.setdefault(value if isinstance(value, str) else _BOOLEANS[value], len(names))
+    codes = np.array([code_of[value] for value in values], dtype=np.int64)
+    return Categories(codes, tuple(map(_kept, names)))
 
 
 _BOOLEANS = {True: "true", False: "false"}
