@@ -26,6 +26,8 @@ DEFECT = {name: 1 << bit for bit, name in enumerate(DEFECTS)}
 Probabilities = dict[str, float] | list[float] | None
 _MANY_BYTES = 4 << 20
 """Records that are larger together are taken in pieces: looking at many at a time needs a copy of them."""
+_AT_ONCE = 500
+"""Records that are taken together: all that is made of them fits into the processor's cache."""
 _PIECE = 32
 """Records that are taken one by one if one of them is not regular."""
 
@@ -96,12 +98,16 @@ class Taking:
 
     def take(self, decoder: Decoder, records: Sequence[Record], reject: Reject) -> list[Taken]:
         """Return what is accepted of records that all have a value, in their order; ``reject`` is told of the rest."""
+        pieces = (records[start : start + _AT_ONCE] for start in range(0, len(records), _AT_ONCE))
+        return [each for piece in pieces for each in self._take(decoder, piece, reject)]
+
+    def _take(self, decoder: Decoder, records: Sequence[Record], reject: Reject) -> list[Taken]:
         found = self._many(decoder, records)
         if found is not None:
             return [found]
         if len(records) > _PIECE:
             pieces = (records[start : start + _PIECE] for start in range(0, len(records), _PIECE))
-            return [each for piece in pieces for each in self.take(decoder, piece, reject)]
+            return [each for piece in pieces for each in self._take(decoder, piece, reject)]
         return self._one_by_one(decoder, records, reject)
 
     def _many(self, decoder: Decoder, records: Sequence[Record]) -> Taken | None:
