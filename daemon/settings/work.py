@@ -15,7 +15,7 @@ class IngestSettings(Section):
     workers: Count = 1
     commit_seconds: Seconds = 0.3
     commit_events: Count = 200_000
-    poll_records: Count = 2000
+    poll_records: Count = 500
     buffer_events: Count = 8192
     idle_seconds: Seconds = 30
     lease_seconds: Seconds = 15
