@@ -114,17 +114,23 @@ class Accumulation:
         # Late events are counted in the window that was open when they came, under that window's layout.
         counted_in = np.where(late, np.where(batch.high_us > 0, batch.high_us, batch.time_us), batch.time_us)
         keys = np.stack([batch.cohorts, windows, counted_in // length, late.astype(np.int64)])
-        groups, group_of = np.unique(keys, axis=1, return_inverse=True)
-        order = np.argsort(group_of.ravel(), kind="stable")
-        bounds = np.searchsorted(group_of.ravel()[order], np.arange(groups.shape[1] + 1))
-        for position in range(groups.shape[1]):
-            rows = order[bounds[position] : bounds[position + 1]]
-            cohort_id, window, open_window, is_late = (int(value) for value in groups[:, position])
+        order = np.arange(keys.shape[1])
+        if (keys != keys[:, :1]).any():
+            # The first key is the last that lexsort is given.
+            order = np.lexsort(keys[::-1])
+        ordered = keys[:, order]
+        starts = np.flatnonzero((ordered[:, 1:] != ordered[:, :-1]).any(axis=0)) + 1
+        for rows in np.split(order, starts):
+            cohort_id, window, open_window, is_late = keys[:, rows[0]].tolist()
             self._count_group(batch, rows, self.cohort_by_id(cohort_id), window, open_window, late=bool(is_late))
 
     def _lengths(self, batch: Batch) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the length of each event's windows, and how long they wait for late events; microseconds."""
-        present, inverse = np.unique(batch.cohorts, return_inverse=True)
+        # Sorting is slow, and nearly all batches have one cohort.
+        if (batch.cohorts == batch.cohorts[0]).all():
+            present, inverse = batch.cohorts[:1], np.zeros(len(batch.cohorts), dtype=np.intp)
+        else:
+            present, inverse = np.unique(batch.cohorts, return_inverse=True)
         models = [self.cohort_by_id(int(cohort)).settings for cohort in present]
         lengths = np.array([model.window_us for model in models], dtype=np.int64)
         lateness = np.array([model.lateness_us for model in models], dtype=np.int64)

@@ -31,7 +31,7 @@ class Trial:
     decoded: int
     dead: tuple[DeadLetter, ...]
     defects: Counter[str]
-    models: Counter[tuple[str, str]]
+    models: tuple[tuple[str, str], ...]
     tags: Mapping[str, int]
     """How many values each wanted tag has."""
 
@@ -124,21 +124,19 @@ def try_out(settings: Settings, samples: Sequence[Sampled]) -> Trial:
         The decoder does not like its settings.
     """
     cohorts: dict[tuple[str, str], Cohort] = {}
-    seen: Counter[tuple[str, str]] = Counter()
 
     def cohort_of(model: str, version: str) -> Cohort:
-        seen[model, version] += 1
         return cohorts.setdefault((model, version), Cohort(len(cohorts), model, version, settings.of(model)))
 
     buffer = Buffer(settings, cohort_of)
     for record in samples:
         buffer.add(record.topic, record.partition, [record], NEVER)
     if not len(buffer):
-        return Trial(0, tuple(buffer.dead_letters), Counter(), seen, {})
+        return Trial(0, tuple(buffer.dead_letters), Counter(), tuple(cohorts), {})
     columns = buffer.batch().columns
     defects = {name: int((columns.defects >> bit & 1).sum()) for bit, name in enumerate(DEFECTS)}
     tags = {name: len(values.names) for name, values in columns.tags.items()}
-    return Trial(len(buffer), tuple(buffer.dead_letters), +Counter(defects), seen, tags)
+    return Trial(len(buffer), tuple(buffer.dead_letters), +Counter(defects), tuple(cohorts), tags)
 
 
 def _tree(value: bytes | None) -> object:

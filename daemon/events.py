@@ -16,15 +16,19 @@ import msgspec
 import numpy as np
 
 __all__ = [
+    "INTEGERS",
     "MAX_DEPTH",
     "MAX_ID",
     "MAX_NAME",
     "MAX_PROBABILITIES",
+    "MILLISECONDS_FROM",
     "NULL",
+    "TIME_END_US",
     "Event",
     "Rejected",
     "decode",
     "json_schema",
+    "parse",
     "parse_time",
     "read",
     "without_payload",
@@ -38,15 +42,18 @@ MAX_DEPTH = 128
 """Deepest nesting of objects and arrays. A limit of our own: the parsers' depends on who calls them."""
 MAX_PROBABILITIES = 10_000
 """Most probabilities of one event; a model with more classes has to name them in its settings."""
-_MILLISECONDS_FROM = 100_000_000_000
-_END_US = 253_402_300_800_000_000
+MILLISECONDS_FROM = 100_000_000_000
+"""Times from here on are milliseconds since 1970, not seconds."""
+TIME_END_US = 253_402_300_800_000_000
+"""The end of the year 9999, in microseconds since 1970."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 NULL = msgspec.Raw(b"null")
 """What a field holds that is carried as JSON and was not given."""
 _NUL = "\x00"
 _BOM = b"\xef\xbb\xbf"
-_INTEGERS = range(-(2**63), 2**64)
+INTEGERS = range(-(2**63), 2**64)
+"""The integers that can be a prediction."""
 _SAFE_DIGITS = 300
 _NOT_A_PROBABILITY = -1.0
 # Also matches a text that never ends: without that, every quote in it would start a new search to the end.
@@ -119,7 +126,9 @@ def read(parse: Parse, probabilities: Sequence[str | int], value: bytes) -> tupl
         return _read_loosely(parse, probabilities, value, error), True
 
 
-decode = partial(read, msgspec.json.Decoder(Event).decode, ("probabilities",))
+parse: Parse = msgspec.json.Decoder(Event).decode
+"""Read our own event without the checks that ``read`` adds."""
+decode = partial(read, parse, ("probabilities",))
 """Read our own event: ``decode(value)`` is ``read`` of one that has our own names."""
 
 
@@ -205,7 +214,7 @@ def _checked(event: Event) -> Event:
     if isinstance(prediction, str):
         if not 0 < len(prediction) <= MAX_NAME or _NUL in prediction:
             raise _bad_text("prediction", prediction, MAX_NAME)
-    elif isinstance(prediction, int) and prediction not in _INTEGERS:
+    elif isinstance(prediction, int) and prediction not in INTEGERS:
         try:
             event.prediction = float(prediction)
         except OverflowError as error:
@@ -244,11 +253,11 @@ def parse_time(time: datetime | float) -> tuple[int, bool]:
         if time.tzinfo is None:
             time, without_zone = time.replace(tzinfo=UTC), True
         microseconds = (time - _EPOCH) // _MICROSECOND
-    elif 0 <= time < _MILLISECONDS_FROM:
+    elif 0 <= time < MILLISECONDS_FROM:
         microseconds = round(time * 1_000_000)
-    elif 0 <= time < _END_US // 1000:
+    elif 0 <= time < TIME_END_US // 1000:
         microseconds = round(time * 1000)
-    if not 0 <= microseconds < _END_US:
+    if not 0 <= microseconds < TIME_END_US:
         raise Rejected("bad_time", f"time: expected a time from 1970 to 9999, found {time}")
     return microseconds, without_zone
 
@@ -281,7 +290,7 @@ def json_schema() -> dict[str, object]:
         "time": {
             "anyOf": [
                 {"type": "string", "format": "date-time"},
-                {"type": "number", "minimum": 0, "exclusiveMaximum": _END_US // 1000},
+                {"type": "number", "minimum": 0, "exclusiveMaximum": TIME_END_US // 1000},
             ],
             "description": "When it was predicted: RFC 3339, or seconds since 1970, or (from 10¹¹ on) milliseconds.",
         },

@@ -27,6 +27,7 @@ __all__ = ["FEATURES", "TAGS", "FieldReader", "Fields"]
 FEATURES, TAGS = "features.", "tags."
 _CHUNK = 500
 """Events whose objects fit into the processor's cache together."""
+_LABELS_KEPT = 10_000
 _LOOK_MASK, _LEARN_MASK = np.uint64(63), np.uint64(3)
 """One event in 64 is looked at as a whole, one in four while the fields are being learnt."""
 _SAMPLE = DRAWS.index("sample")
@@ -59,18 +60,20 @@ class FieldReader:
         self._tags = [path for path in texts if path.startswith(TAGS)]
         self._mask = np.uint64(0) if everything else _LEARN_MASK if layout.sample_size else _LOOK_MASK
         self._decoder = msgspec.json.Decoder(_slots(self._numbers, self._texts))
+        # Features come again and again, with values that begin with one of a dozen bytes.
+        self._feature_labels: dict[tuple[str, int], str] = {}
         self._pack = struct.Struct(f"{len(self._numbers)}d").pack
 
     def columns(self, batch: Batch, rows: NDArray[np.intp]) -> Columns:
-        """Return the events at ``rows`` of ``batch`` with their fields."""
-        columns = batch.columns.take(rows)
-        wanted = rows.tolist()
-        numbers, texts, wrong, sightings = self.read(
-            [batch.features[row] for row in wanted],
-            [batch.tags[row] for row in wanted],
-            [batch.own[row] for row in wanted],
-            columns.hashes,
-        )
+        """Return the events at ``rows`` of ``batch``, in ascending order, with their fields."""
+        if len(rows) == len(batch.ids):
+            # Nearly always it is all of them.
+            columns, features, tags, own = batch.columns, batch.features, batch.tags, batch.own
+        else:
+            wanted = rows.tolist()
+            columns = batch.columns.take(rows)
+            features, tags, own = ([each[row] for row in wanted] for each in (batch.features, batch.tags, batch.own))
+        numbers, texts, wrong, sightings = self.read(features, tags, own, columns.hashes)
         return replace(columns, numbers=numbers, texts=texts, wrong=wrong, sightings=sightings)
 
     def read(
@@ -103,7 +106,7 @@ class FieldReader:
             chunk = features[start : start + _CHUNK]
             rows = self._rows(chunk, start, faults)
             try:
-                packed += [self._pack(*row[:split]) for row in rows]
+                packed += [self._pack(*row[:split]) for row in rows] if columns else [self._pack(*row) for row in rows]
             except struct.error:
                 # Somewhere there is a null.
                 del packed[start:]
@@ -144,6 +147,17 @@ class FieldReader:
                 values.append(value)
         return tuple(values)
 
+    def _label_of(self, name: str, first: int) -> str:
+        """Return the label of a feature by its name and the first byte of its value; none if it is not watched."""
+        label = "" if first == _NULL else self._watched(_TYPES.get(first, "other"), f"{FEATURES}{name}")
+        if len(self._feature_labels) >= _LABELS_KEPT:
+            self._feature_labels.clear()
+        self._feature_labels[name, first] = label
+        return label
+
+    def _watched(self, type_: str, path: str) -> str:
+        return f"{type_} {path}" if self._may_be_seen(path) and _can_be_watched(path) else ""
+
     def _may_be_seen(self, path: str) -> bool:
         return path not in self._ignored and path.partition(".")[0] not in self._ignored
 
@@ -161,17 +175,19 @@ class FieldReader:
         labels: dict[str, int] = {}
         for row in np.flatnonzero(looked).tolist():
             found = [
-                f"{_type_of(raw)} {FEATURES}{name}" for name, raw in _fields_of(features[row]).items() if _is_there(raw)
+                self._feature_labels.get((name, memoryview(raw)[0])) or self._label_of(name, memoryview(raw)[0])
+                for name, raw in _fields_of(features[row]).items()
             ]
-            found += [f"text {TAGS}{name}" for name in tags[row] or ()]
+            found += [self._watched("text", f"{TAGS}{name}") for name in tags[row] or ()]
             numbers = own[row]
             if numbers is not None:
                 found += [
-                    f"number {path}" for path, value in zip(OWN_FIELDS, numbers, strict=False) if not math.isnan(value)
+                    self._watched("number", path)
+                    for path, value in zip(OWN_FIELDS, numbers, strict=False)
+                    if not math.isnan(value)
                 ]
             for label in found:
-                path = label.partition(" ")[2]
-                if self._may_be_seen(path) and _can_be_watched(path):
+                if label:
                     rows.append(row)
                     codes.append(labels.setdefault(label, len(labels)))
         return Sightings(
@@ -204,14 +220,6 @@ def _value(decode: Callable[[msgspec.Raw], float | str | bool], raw: msgspec.Raw
         return None
 
 
-def _type_of(raw: msgspec.Raw) -> str:
-    return _TYPES.get(memoryview(raw)[0], "other")
-
-
-def _is_there(raw: msgspec.Raw) -> bool:
-    return memoryview(raw)[0] != _NULL
-
-
 def _can_be_watched(path: str) -> bool:
     """Say whether a name can be one: the rest is noise, and would not pass through every table and class."""
     return len(path) <= MAX_NAME and path.isprintable() and '"' not in path and "\\" not in path
@@ -219,11 +227,12 @@ def _can_be_watched(path: str) -> bool:
 
 def _categories(values: Sequence[str | bool | None]) -> Categories:
     names: dict[str, int] = {}
-    codes = [
-        -1 if value is None else names.setdefault(value if isinstance(value, str) else _BOOLEANS[value], len(names))
-        for value in values
-    ]
-    return Categories(np.array(codes, dtype=np.int64), tuple(map(_kept, names)))
+    code_of: dict[str | bool | None, int] = {None: -1}
+    for value in dict.fromkeys(values):
+        if value is not None:
+            code_of[value] = names.setdefault(value if isinstance(value, str) else _BOOLEANS[value], len(names))
+    codes = np.array([code_of[value] for value in values], dtype=np.int64)
+    return Categories(codes, tuple(map(_kept, names)))
 
 
 _BOOLEANS = {True: "true", False: "false"}

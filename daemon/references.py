@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from sinks.windows import compress
 
 __all__ = ["Built", "build", "read"]
 
-_AT_ONCE = 8192
+_AT_ONCE = 4096
 _LEAST_EVENTS = 1000
 _SHOWN_FAULTS = 5
 
@@ -123,18 +124,13 @@ def _columns(
     cohort = Cohort(0, model, "", settings.of(model))
     own = settings.model_copy(update={"events": type(settings.events)()})
     buffer = Buffer(own, lambda _model, _version: cohort)
-    number = 0
-    for number, row in enumerate(_rows(settings, path, model), start=1):
-        buffer.add(str(path), 0, [_Row(number, row)], NEVER)
-        if len(buffer) >= _AT_ONCE or len(buffer.dead_letters) > _SHOWN_FAULTS:
-            _raise_faults(path, buffer)
-            progress(number)
-            yield reader.columns(buffer.batch(), np.arange(len(buffer)))
-            buffer.clear()
-    _raise_faults(path, buffer)
-    progress(number)
-    if len(buffer):
+    rows = (_Row(number, row) for number, row in enumerate(_rows(settings, path, model), start=1))
+    while some := list(islice(rows, _AT_ONCE)):
+        buffer.add(str(path), 0, some, NEVER)
+        _raise_faults(path, buffer)
+        progress(some[-1].offset)
         yield reader.columns(buffer.batch(), np.arange(len(buffer)))
+        buffer.clear()
 
 
 def _raise_faults(path: Path, buffer: Buffer) -> None:

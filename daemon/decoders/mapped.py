@@ -5,7 +5,7 @@ producer cannot be asked for our types, some more are taken (see ``Mapped``).
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from hashlib import blake2b
@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from daemon.decoders.fields import Fields, parse_fields
+from daemon.decoders.many import read_many
 from daemon.decoders.registry import ClassesOf
 from daemon.decoders.shape import Wanted, reader
 from daemon.events import NULL, Event, read
@@ -75,6 +76,10 @@ class Mapped:
         # Without a path for them no probabilities have to be looked after.
         self.decode: Callable[[bytes], tuple[Event, bool]]
         self.decode = partial(read, self._parse, fields.paths.get("probabilities", _NOWHERE))
+
+    def decode_many(self, values: Sequence[bytes]) -> list[Event] | None:
+        """See ManyDecoder."""
+        return read_many(self._parse, values)
 
     def normal(self, value: bytes) -> bytes:
         """Return the record as our own event."""

@@ -1,7 +1,10 @@
 """Our own event: ``decoder = "strandline"``."""
 
+from collections.abc import Sequence
+
+from daemon.decoders.many import read_many
 from daemon.decoders.registry import ClassesOf
-from daemon.events import decode
+from daemon.events import Event, decode, parse
 from daemon.settings import EventSettings
 
 __all__ = ["Own", "make"]
@@ -11,6 +14,10 @@ class Own:
     """Reads our own event."""
 
     decode = staticmethod(decode)
+
+    def decode_many(self, values: Sequence[bytes]) -> list[Event] | None:
+        """See ManyDecoder."""
+        return read_many(parse, values)
 
     def normal(self, value: bytes) -> bytes:
         """Return the record: it is kept as it came."""

@@ -1,14 +1,14 @@
 """The decoders there are, by name, and the one of each topic."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from daemon.events import Event
 from daemon.settings import EventSettings, Settings
 from sinks.errors import BadSettings
 
-__all__ = ["GROUP", "ClassesOf", "Decoder", "Decoders", "Make", "decoder_of"]
+__all__ = ["GROUP", "ClassesOf", "Decoder", "Decoders", "Make", "ManyDecoder", "decoder_of"]
 
 GROUP = "strandline.decoders"
 """The entry points that are looked up: ``name = "module:make"``, with ``make`` as in ``Make``."""
@@ -25,6 +25,15 @@ class Decoder(Protocol):
 
     def normal(self, value: bytes) -> bytes:
         """Return a record that ``decode`` takes as JSON of our own event: what is stored of it."""
+        ...
+
+
+@runtime_checkable
+class ManyDecoder(Decoder, Protocol):
+    """A decoder that is faster with many records at a time."""
+
+    def decode_many(self, values: Sequence[bytes]) -> list[Event] | None:
+        """Return what ``decode`` returns of each, or None if it accepts one not at all, or only loosely."""
         ...
 
 

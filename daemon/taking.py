@@ -1,0 +1,220 @@
+"""Records in, accepted events out as columns: many at a time where all are regular, else one by one.
+
+Both ways decide the same; only the second tells what is wrong with a record. For each event as little Python runs
+as can be: whole lists go through functions that are written in C.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.decoders.registry import Decoder, ManyDecoder
+from daemon.events import MILLISECONDS_FROM, TIME_END_US, Event, Rejected, parse_time
+from daemon.kinds import CLASSIFIER, Own, said
+from daemon.settings import ModelSettings
+from detectors.columns import DEFECTS
+
+__all__ = ["DEFECT", "Cohort", "Probabilities", "Record", "Taken", "Taking"]
+
+DEFECT = {name: 1 << bit for bit, name in enumerate(DEFECTS)}
+"""The bit of each defect."""
+Probabilities = dict[str, float] | list[float] | None
+_MANY_BYTES = 4 << 20
+"""Records that are larger together are taken in pieces: looking at many at a time needs a copy of them."""
+_AT_ONCE = 500
+"""Records that are taken together: all that is made of them fits into the processor's cache."""
+_PIECE = 32
+"""Records that are taken one by one if one of them is not regular."""
+
+
+class Record(Protocol):
+    """What a Kafka client gives for one record."""
+
+    @property
+    def offset(self) -> int:
+        """Its position in the partition."""
+        ...
+
+    @property
+    def timestamp(self) -> int:
+        """Milliseconds since 1970; -1 if the broker has none."""
+        ...
+
+    @property
+    def value(self) -> bytes | None:
+        """The event; None for a tombstone."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """One version of one model, as it is registered."""
+
+    id: int
+    model: str
+    version: str
+    settings: ModelSettings
+
+
+CohortOf = Callable[[str, str], Cohort | None]
+Reject = Callable[[Record, bytes, Rejected], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """n accepted events in the order of their records, a column for each thing that is known of them.
+
+    ``time_us``: microseconds since 1970, not yet compared with ``kafka_ms``, the record's timestamp. ``defects``:
+    those that decoding found, bits as in DEFECT. ``features``: events.NULL where there are none.
+    """
+
+    offsets: Sequence[int]
+    kafka_ms: Sequence[int]
+    values: Sequence[bytes]
+    ids: Sequence[str]
+    cohorts: Sequence[Cohort]
+    predicted: Sequence[str | None]
+    own: Sequence[Own | None]
+    confidence: Sequence[float | None]
+    probabilities: Sequence[Probabilities]
+    features: Sequence[msgspec.Raw]
+    tags: Sequence[dict[str, str] | None]
+    time_us: NDArray[np.int64] | Sequence[int]
+    defects: Sequence[int]
+
+
+class Taking:
+    """Takes records. ``cohort_of`` registers what is new, or returns None where there are too many."""
+
+    def __init__(self, cohort_of: CohortOf, *, max_event_bytes: int, models_cap: int) -> None:
+        self._cohort_of = cohort_of
+        self._max_event_bytes = max_event_bytes
+        self._models_cap = models_cap
+
+    def take(self, decoder: Decoder, records: Sequence[Record], reject: Reject) -> list[Taken]:
+        """Return what is accepted of records that all have a value, in their order; ``reject`` is told of the rest."""
+        pieces = (records[start : start + _AT_ONCE] for start in range(0, len(records), _AT_ONCE))
+        return [each for piece in pieces for each in self._take(decoder, piece, reject)]
+
+    def _take(self, decoder: Decoder, records: Sequence[Record], reject: Reject) -> list[Taken]:
+        found = self._many(decoder, records)
+        if found is not None:
+            return [found]
+        if len(records) > _PIECE:
+            pieces = (records[start : start + _PIECE] for start in range(0, len(records), _PIECE))
+            return [each for piece in pieces for each in self._take(decoder, piece, reject)]
+        return self._one_by_one(decoder, records, reject)
+
+    def _many(self, decoder: Decoder, records: Sequence[Record]) -> Taken | None:
+        """Return the events if every record is accepted, and none had to be read loosely; else None."""
+        if not isinstance(decoder, ManyDecoder):
+            return None
+        values = [record.value or b"" for record in records]
+        sizes = list(map(len, values))
+        kafka_ms = [record.timestamp for record in records]
+        if max(sizes) > self._max_event_bytes or sum(sizes) > _MANY_BYTES or min(kafka_ms) < 0:
+            return None
+        events = decoder.decode_many(values)
+        if events is None:
+            return None
+        cohorts = self._cohorts(events)
+        if cohorts is None:
+            return None
+        try:
+            predicted, own, confidence = _said(events, cohorts)
+            time_us, defects = _times([event.time for event in events])
+        except Rejected:
+            return None
+        return Taken(
+            [record.offset for record in records],
+            kafka_ms,
+            values,
+            [event.id for event in events],
+            cohorts,
+            predicted,
+            own,
+            confidence,
+            [event.probabilities for event in events],
+            [event.features for event in events],
+            [event.tags for event in events],
+            time_us,
+            defects,
+        )
+
+    def _cohorts(self, events: Sequence[Event]) -> list[Cohort] | None:
+        models, versions = [event.model for event in events], [event.version for event in events]
+        known: dict[tuple[str, str | int | None], Cohort] = {}
+        for model, version in dict.fromkeys(zip(models, versions, strict=True)):
+            cohort = self._cohort_of(model, "" if version is None else str(version))
+            if cohort is None:
+                return None
+            known[model, version] = cohort
+        if len(known) == 1:
+            return list(known.values()) * len(events)
+        return [known[name] for name in zip(models, versions, strict=True)]
+
+    def _one_by_one(self, decoder: Decoder, records: Sequence[Record], reject: Reject) -> list[Taken]:
+        rows = []
+        for record in records:
+            value = record.value or b""
+            try:
+                event, defects, cohort = self._decode(decoder, value, record.timestamp)
+                says = said(event, cohort.settings.kind)
+                time, no_zone = parse_time(event.time)
+            except Rejected as rejected:
+                reject(record, value, rejected)
+                continue
+            if no_zone:
+                defects |= DEFECT["time_without_zone"]
+            carried = (event.probabilities, event.features, event.tags, time, defects)
+            rows.append((record.offset, record.timestamp, value, event.id, cohort, *says, *carried))
+        return [Taken(*zip(*rows, strict=True))] if rows else []
+
+    def _decode(self, decoder: Decoder, value: bytes, timestamp: int) -> tuple[Event, int, Cohort]:
+        """Return an event with its defects so far and its cohort; or raise Rejected."""
+        if len(value) > self._max_event_bytes:
+            raise Rejected("too_large", f"{len(value)} bytes, the limit is {self._max_event_bytes}")
+        if timestamp < 0:
+            raise Rejected("no_kafka_time", f"the record's timestamp is {timestamp}")
+        event, not_finite = decoder.decode(value)
+        cohort = self._cohort_of(event.model, event.version)  # type: ignore[arg-type] # decode made it text
+        if cohort is None:
+            raise Rejected("too_many_models", f"the limit is {self._models_cap}")
+        return event, DEFECT["number_not_finite"] if not_finite else 0, cohort
+
+
+def _said(
+    events: Sequence[Event], cohorts: Sequence[Cohort]
+) -> tuple[Sequence[str | None], Sequence[Own | None], Sequence[float | None]]:
+    """Return what each event says, as columns; raises Rejected."""
+    predicted = [event.prediction for event in events]
+    plain = set(map(type, predicted)) == {str} and all(event.uncertainty is None for event in events)
+    if plain and {cohort.settings.kind for cohort in cohorts} == {CLASSIFIER}:
+        return predicted, [None] * len(events), [event.confidence for event in events]  # type: ignore[return-value]
+    says = [said(event, cohort.settings.kind) for event, cohort in zip(events, cohorts, strict=True)]
+    return tuple(zip(*says, strict=True))  # type: ignore[return-value] # three columns
+
+
+def _times(times: Sequence[datetime | float]) -> tuple[NDArray[np.int64] | Sequence[int], Sequence[int]]:
+    """Return parse_time of each: microseconds, and the defect of those without a zone; raises Rejected."""
+    # Of one type no number is changed by becoming part of an array.
+    if (types := set(map(type, times))) in ({float}, {int}):
+        least, most = min(times), max(times)
+        factor = _factor(least, most)  # type: ignore[arg-type]
+        if factor is not None:
+            scaled = np.array(times) * factor
+            return (np.rint(scaled) if types == {float} else scaled).astype(np.int64), [0] * len(times)
+    parsed = [parse_time(time) for time in times]
+    return [time for time, _ in parsed], [DEFECT["time_without_zone"] if no_zone else 0 for _, no_zone in parsed]
+
+
+def _factor(least: float, most: float) -> int | None:
+    """Return what makes microseconds of all times from ``least`` to ``most``; None if they differ in it."""
+    if least >= 0 and most < MILLISECONDS_FROM:
+        return 1_000_000
+    return 1000 if least >= MILLISECONDS_FROM and most < TIME_END_US // 1000 - 1 else None
