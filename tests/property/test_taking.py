@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from daemon.decoders.own import Own
@@ -63,19 +63,19 @@ class OneByOne:
 
 
 def taken(decoder: OneByOne | Own, values: list[bytes]) -> tuple[list[Any], list[Any]]:
-    settings = Settings.model_validate({"model": MODELS})
+    wanted = Settings.model_validate({"model": MODELS})
     cohorts: dict[tuple[str, str], Cohort] = {}
     letters = []
 
     def cohort_of(model: str, version: str) -> Cohort | None:
         if model == "one too many":
             return None
-        return cohorts.setdefault((model, version), Cohort(len(cohorts), model, version, settings.of(model)))
+        return cohorts.setdefault((model, version), Cohort(len(cohorts), model, version, wanted.of(model)))
 
     def reject(record: Record, value: bytes, why: Exception) -> None:
         letters.append((record.offset, value, str(why)))
 
-    taking = Taking(cohort_of, max_event_bytes=settings.ingest.max_event_bytes, models_cap=9)
+    taking = Taking(cohort_of, max_event_bytes=wanted.ingest.max_event_bytes, models_cap=9)
     records = [Found(offset, value) for offset, value in enumerate(values)]
     rows = []
     for piece in taking.take(decoder, records, reject):
@@ -86,11 +86,14 @@ def taken(decoder: OneByOne | Own, values: list[bytes]) -> tuple[list[Any], list
 
 def shown(value: object) -> str:
     """Return what tells values apart, -0.0 and 0.0 too; NaN is the same as NaN."""
+    if isinstance(value, Cohort):
+        return f"{value.model} {value.version}"
     if isinstance(value, np.integer):
         return repr(int(value))
     return repr(bytes(value)) if isinstance(value, msgspec.Raw) else repr(value)
 
 
+@settings(deadline=None)
 @given(st.lists(VALUES, min_size=1, max_size=40))
 @example(BROKEN)
 @example([b'{"id":"1","time":1760000000,"model":"pets","prediction":"cat"}'] * 600 + BROKEN)
