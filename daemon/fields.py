@@ -152,7 +152,8 @@ class FieldReader:
         label = "" if first == _NULL else self._watched(_TYPES.get(first, "other"), f"{FEATURES}{name}")
         if len(self._feature_labels) >= _LABELS_KEPT:
             self._feature_labels.clear()
-        self._feature_labels[name, first] = label
+        if len(name) <= MAX_NAME:
+            self._feature_labels[name, first] = label
         return label
 
     def _watched(self, type_: str, path: str) -> str:

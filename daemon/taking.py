@@ -193,7 +193,8 @@ def _said(
 ) -> tuple[Sequence[str | None], Sequence[Own | None], Sequence[float | None]]:
     """Return what each event says, as columns; raises Rejected."""
     predicted = [event.prediction for event in events]
-    plain = set(map(type, predicted)) == {str} and all(event.uncertainty is None for event in events)
+    plain = set(map(type, predicted)) == {str} and {event.uncertainty for event in events} == {None}
+    # Nearly always these are classes, and nothing else is said.
     if plain and {cohort.settings.kind for cohort in cohorts} == {CLASSIFIER}:
         return predicted, [None] * len(events), [event.confidence for event in events]  # type: ignore[return-value]
     says = [said(event, cohort.settings.kind) for event, cohort in zip(events, cohorts, strict=True)]

@@ -61,7 +61,7 @@ def _all_right(events: Sequence[Event]) -> bool:
     predictions = {event.prediction for event in events}
     names = {event.model for event in events}
     names.update(each for each in predictions if type(each) is str)
-    versions = {str(event.version) for event in events if event.version is not None}
+    versions = {str(each) for each in {event.version for event in events} if each is not None}
     return (
         0 < min(sizes) <= max(sizes) <= MAX_ID
         and "" not in names
