@@ -141,7 +141,8 @@ def _partitions(connection: Connection, topics: list[str], found: Status) -> Non
 
 
 def _event_time(reading: list[_Partition], lag: int, found: Status) -> None:
-    known = sorted((each.high_us, each) for each in reading if each.high_us is not None) if reading else []
+    # By the time alone: partitions have no order, and two may be equally far.
+    known = sorted(((each.high_us, each) for each in reading if each.high_us is not None), key=lambda moment: moment[0])
     if not known:
         return
     slowest, spread = known[0][1], (known[-1][0] - known[0][0]) / MICROSECONDS

@@ -10,7 +10,7 @@ from sinks.processes import Problem, ProcessState, Sign, beat
 from tests.rows import add_items, add_model
 
 SETTINGS = Settings()
-NOW = datetime.now(UTC)
+NOW = datetime.now(UTC) - timedelta(hours=1)
 
 
 @pytest.fixture
@@ -107,6 +107,15 @@ def test_a_partition_that_holds_back_the_windows_is_told(connection: Connection)
         " VALUES ('predictions', 1, 'me', now() + interval '1 minute', 1760000900000000, 5, 5)"
     )
     assert found(connection) == [("spread", "predictions/0 is 900 s behind the others and holds back the windows")]
+
+
+@pytest.mark.usefixtures("well")
+def test_partitions_may_be_equally_far(connection: Connection) -> None:
+    connection.execute(
+        "INSERT INTO partition (topic, partition, owner, lease_until, event_high_us, next_offset, high_water)"
+        " SELECT topic, 1, owner, lease_until, event_high_us, next_offset, high_water FROM partition"
+    )
+    assert found(connection) == []
 
 
 @pytest.mark.usefixtures("well")
