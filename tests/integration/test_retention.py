@@ -55,6 +55,15 @@ def test_payloads_go_by_their_own_age(connection: Connection) -> None:
     assert ids(connection, "candidate") == [1, 2]
 
 
+def test_days_may_be_parts_of_one(connection: Connection) -> None:
+    add_candidates(connection, 2)
+    connection.execute("INSERT INTO payload (candidate_id, event, truncated) SELECT id, 'body', false FROM candidate")
+    age(connection, "payload", 0.3, "candidate_id = 1")
+    age(connection, "payload", 0.2, "candidate_id = 2")
+    RetentionJob(SETTINGS.model_copy(update={"payloads_days": 0.25})).run_once(connection)
+    assert ids(connection, "payload", "candidate_id") == [2]
+
+
 def test_settled_items_go_with_labels_and_audit(connection: Connection) -> None:
     add_items(connection, 3)
     for _ in range(2):
