@@ -34,6 +34,15 @@ class DetectionSettings(Section):
     fields_cap: Count = 100
     models_cap: Count = 1000
 
+    @property
+    def layout_caps(self) -> dict[str, int]:
+        """The caps on what the layout of one model holds."""
+        return {
+            "segments_cap": self.segments_cap,
+            "classes_cap": self.classes_cap,
+            "fields_cap": self.fields_cap,
+        }
+
 
 class SelectionSettings(Section):
     """How samples are drawn for labelling."""
