@@ -173,7 +173,8 @@ def _models(connection: Connection, found: Status) -> int:
     words = f"{names} ({versions} versions)" + (f", {learning} still learn their reference" if learning else "")
     found.add("models", words, models=names, versions=versions, learning=learning)
     closed, events = windows[0], int(windows[1])
-    found.add("closed windows", f"{closed:,} with {events:,} events", closed_windows=closed, closed_events=events)
+    words = f"{closed:,} with {events:,} events in the last 24 hours"
+    found.add("closed windows", words, closed_windows=closed, closed_events=events)
     found.add("firing incidents", incidents[0], firing_incidents=incidents[0])
     if incidents[0]:
         found.find("incident", f"firing incidents: {incidents[0]}")

@@ -108,3 +108,9 @@ def test_no_statement_reads_a_whole_table_and_each_keeps_what_is_young(connectio
             assert all_there < count, f"{table}: nothing went"
             if table not in {"cohort", "control"}:
                 assert left == 0, f"{table}: {left} rows stay"
+
+
+def test_status_does_not_read_all_windows(connection: Connection) -> None:
+    rows = connection.execute(b"EXPLAIN " + statement("status", "windows")).fetchall()
+    plan = "\n".join(row[0] for row in rows)
+    assert "Seq Scan" not in plan, plan
