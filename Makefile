@@ -35,6 +35,7 @@ lint: .venv/.dev ## check style, types, imports and spelling
 bench: .venv/.dev ## run every benchmark; each prints a table
 	@$(BIN)/python -m benchmarks.throughput
 	@$(BIN)/python -m benchmarks.decoding
+	@$(BIN)/python -m benchmarks.soak --quick --rate 1000
 
 lock: .venv/.dev ## resolve the dependencies anew (UPGRADE=1: to their newest versions)
 	@$(LOCK) --extra demo --group build -o requirements/demo.txt

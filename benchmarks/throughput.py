@@ -114,7 +114,7 @@ def learnt_layout(settings: Settings) -> Layout:
         return fold(layout, FieldReader(layout, everything=True).columns(batch, np.arange(len(buffer))))
 
     with_fields = growth.with_fields(counted(unlearnt_layout()), fields_cap=settings.detection.fields_cap)
-    return growth.finished(counted(with_fields))
+    return growth.finished(counted(with_fields), classes_cap=settings.detection.classes_cap)
 
 
 class Clock:

@@ -93,6 +93,10 @@ class Accumulation:
         self._parts, self._candidates = {}, []
         self._novel.clear()
         self._paces.clear()
+        if len(self._layouts) > 2 * self.settings.detection.models_cap:
+            # Most of them are not in force any more; those that are will be read again.
+            self._layouts.clear()
+            self._readers.clear()
         self.events = 0
 
     def still_in_force(self) -> bool:
@@ -162,8 +166,7 @@ class Accumulation:
     def _layout_id(self, cohort_id: int, window: int) -> int:
         record = self.controls.in_force("layout", cohort_id, window)
         if record is None:
-            message = f"cohort {cohort_id} was registered without a layout"
-            raise RuntimeError(message)
+            raise Fenced(f"the version with the number {cohort_id} was deleted: nothing was heard of it for so long")
         return record.id
 
     def _pace(self, cohort: Cohort, window: int) -> Pace:

@@ -112,7 +112,8 @@ def read(settings: Settings, path: Path, model: str, progress: Callable[[int], N
     if events < _LEAST_EVENTS:
         raise BadData(f"{path}: {events} events; a reference needs at least {_LEAST_EVENTS}")
     sampled = counted(growth.with_fields(summary, fields_cap=caps.fields_cap))
-    learnt = replace(growth.finished(sampled), segments=(WHOLE, *sorted(segments)[: caps.segments_cap - 1]))
+    finished = growth.finished(sampled, classes_cap=caps.classes_cap)
+    learnt = replace(finished, segments=(WHOLE, *sorted(segments)[: caps.segments_cap - 1]))
     learnt = learnt.with_block(BlockSpec(ClassesBlock.kind, tuple(sorted(classes)[: caps.classes_cap])))
     return Reference(learnt, counted(learnt), windows=0, calibration=None, source="file")
 

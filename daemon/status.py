@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from daemon.ops.advice import advice
-from daemon.settings import MICROSECONDS, Settings
+from daemon.settings import MICROSECONDS, DetectionSettings, Settings
+from detectors import growth
+from detectors.layout import Layout
 from sinks.database import Connection
 from sinks.processes import Process, list_processes
 from sinks.statements import statement
@@ -12,6 +14,7 @@ from sinks.statements import statement
 __all__ = ["Finding", "Status", "collect"]
 
 _BEHIND_SECONDS = 600
+_NAMES_SHOWN = 3
 _NEEDED = {"ingest": "nothing is read", "jobs": "no window closes"}
 
 
@@ -73,10 +76,11 @@ def collect(connection: Connection, settings: Settings) -> Status:
     found = Status()
     _processes(connection, found)
     _partitions(connection, list(settings.kafka.topics), found)
-    _models(connection, found)
+    versions = _models(connection, found)
     letters: list[tuple[str, int]] = connection.execute(statement("status", "dead_letters")).fetchall()
     words = ", ".join(f"{count:,} {reason}" for reason, count in letters) or "none"
     found.add("dead letters", words, dead_letters=dict(letters))
+    _caps(connection, settings.detection, versions, dict(letters).get("too_many_models", 0), found)
     queue: list[tuple[str, int]] = connection.execute(statement("status", "queue")).fetchall()
     words = ", ".join(f"{count:,} {state}" for state, count in queue) or "empty"
     found.add("queue", words, queue=dict(queue))
@@ -141,7 +145,8 @@ def _partitions(connection: Connection, topics: list[str], found: Status) -> Non
 
 
 def _event_time(reading: list[_Partition], lag: int, found: Status) -> None:
-    known = sorted((each.high_us, each) for each in reading if each.high_us is not None) if reading else []
+    # By the time alone: partitions have no order, and two may be equally far.
+    known = sorted(((each.high_us, each) for each in reading if each.high_us is not None), key=lambda moment: moment[0])
     if not known:
         return
     slowest, spread = known[0][1], (known[-1][0] - known[0][0]) / MICROSECONDS
@@ -157,20 +162,43 @@ def _event_time(reading: list[_Partition], lag: int, found: Status) -> None:
         found.find("spread", text)
 
 
-def _models(connection: Connection, found: Status) -> None:
+def _models(connection: Connection, found: Status) -> int:
+    """Tell of the models; return how many versions there are of all of them."""
     models = connection.execute(statement("status", "cohorts")).fetchone()
     windows = connection.execute(statement("status", "windows")).fetchone()
     incidents = connection.execute(statement("status", "incidents")).fetchone()
     if models is None or windows is None or incidents is None:
-        return
+        return 0
     names, versions, learning = models
     words = f"{names} ({versions} versions)" + (f", {learning} still learn their reference" if learning else "")
     found.add("models", words, models=names, versions=versions, learning=learning)
     closed, events = windows[0], int(windows[1])
-    found.add("closed windows", f"{closed:,} with {events:,} events", closed_windows=closed, closed_events=events)
+    words = f"{closed:,} with {events:,} events in the last 24 hours"
+    found.add("closed windows", words, closed_windows=closed, closed_events=events)
     found.add("firing incidents", incidents[0], firing_incidents=incidents[0])
     if incidents[0]:
         found.find("incident", f"firing incidents: {incidents[0]}")
+    return int(versions)
+
+
+def _caps(connection: Connection, detection: DetectionSettings, versions: int, refused: int, found: Status) -> None:
+    """Tell which models met more than is told apart, and whether further models are refused."""
+    reached: dict[str, set[str]] = {}
+    for model, body in connection.execute(statement("status", "layouts")):
+        for cap in growth.reached(Layout.from_json(body.decode()), **detection.layout_caps):
+            reached.setdefault(cap, set()).add(model)
+    found.figures["caps_reached"] = {cap: sorted(models) for cap, models in sorted(reached.items())}
+    if reached:
+        words = (f"{cap} by {_some(sorted(models))}" for cap, models in sorted(reached.items()))
+        found.add("caps reached", f"{'; '.join(words)}: what is beyond is counted as other")
+    if refused and versions >= detection.models_cap:
+        text = f"models_cap = {detection.models_cap:,} is reached: {refused:,} events of further models and versions"
+        found.find("models_cap", f"{text} are dead letters")
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _NAMES_SHOWN
+    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _outbox(connection: Connection, found: Status) -> None:

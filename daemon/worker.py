@@ -36,6 +36,8 @@ _RETRY_SECONDS = 1.0
 _NEW_PARTITIONS_SECONDS = 30.0
 _HEARTBEAT_SECONDS = 5.0
 _STANDBY_SECONDS = 2.0
+_LONGEST_WAIT_SECONDS = 2.0
+"""However long a commit took: a lease or a reader waits for the next one."""
 _SILENCE_SECONDS = 5.0
 """Kafka is asked whether it is there when it has told nothing for so long."""
 
@@ -70,6 +72,7 @@ class Worker:
         self._accumulation = Accumulation(settings, self._controls, self._directory.of, self._directory.by_id)
         self._positions = Positions(settings, source, self._ledger)
         self._last_commit = self._last_discovery = self._last_claim = time.monotonic()
+        self._commit_took = 0.0
         self._kafka_heard = -_SILENCE_SECONDS
         self._kafka_away = False
         self.committed_events = 0
@@ -149,7 +152,8 @@ class Worker:
             return True
         waited = now - self._last_commit
         if self._positions.any_moved():
-            return waited >= ingest.commit_seconds
+            # Commits that take long are to grow, not to follow each other with one poll in each.
+            return waited >= max(ingest.commit_seconds, min(self._commit_took, _LONGEST_WAIT_SECONDS))
         return waited >= min(_HEARTBEAT_SECONDS, ingest.lease_seconds / 3)
 
     def _commit(self) -> None:
@@ -162,7 +166,9 @@ class Worker:
         effects = self._accumulation.effects()
         careful = self._positions.any_careful()
         self._ledger.commit(moves, effects, self._controls, self._accumulation.still_in_force, careful=careful)
-        occurrences.committed(effects, self._accumulation.traffic(), time.monotonic() - began)
+        self._last_commit = time.monotonic()
+        self._commit_took = self._last_commit - began
+        occurrences.committed(effects, self._accumulation.traffic(), self._commit_took)
         self.committed_events += self._accumulation.events
         self._positions.committed()
         self._accumulation.clear()

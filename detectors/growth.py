@@ -5,7 +5,7 @@ their values, where edges go and which values are categories; from then on label
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +19,7 @@ from detectors.numbers import NumberBlock
 from detectors.selection import UNCERTAINTY, SelectionBlock
 from detectors.summary import SEGMENT, Summary, sampled_fields, sketch_name
 
-__all__ = ["FIELDS_KNOWN", "LEARNING_WINDOWS", "finished", "grown", "learnt", "with_fields"]
+__all__ = ["FIELDS_KNOWN", "LEARNING_WINDOWS", "beyond", "finished", "grown", "learnt", "reached", "with_fields"]
 
 LEARNING_WINDOWS = 12
 """After so many windows a stream's edges are fixed, however few events it had."""
@@ -32,7 +32,7 @@ _FIELD_WINDOWS = 3
 _WATCHED = {"number": NumberBlock.kind, "text": CategoryBlock.kind, "boolean": CategoryBlock.kind}
 
 
-def learnt(summaries: Sequence[Summary], *, fields_cap: int) -> Layout | None:
+def learnt(summaries: Sequence[Summary], *, fields_cap: int, classes_cap: int) -> Layout | None:
     """Return what is learnt from the windows of one layout that still learns; None if they are not enough.
 
     First the fields, from _LOOKED events or _FIELD_WINDOWS windows; then edges and labels, from a full sample
@@ -53,7 +53,7 @@ def learnt(summaries: Sequence[Summary], *, fields_cap: int) -> Layout | None:
             return fielded
     if len(whole.sample.hashes) < whole.layout.sample_size and filled < LEARNING_WINDOWS:
         return None
-    return finished(whole)
+    return finished(whole, classes_cap=classes_cap)
 
 
 def with_fields(whole: Summary, *, fields_cap: int) -> Layout:
@@ -76,8 +76,11 @@ def with_fields(whole: Summary, *, fields_cap: int) -> Layout:
     return replace(known, blocks=(*known.blocks, *blocks))
 
 
-def finished(whole: Summary) -> Layout:
-    """Return the layout that the sample and the sketches of ``whole`` make; it learns no more."""
+def finished(whole: Summary, *, classes_cap: int) -> Layout:
+    """Return the layout that the sample and the sketches of ``whole`` make; it learns no more.
+
+    Classes beyond the cap, the rarest ones, stay counted as other.
+    """
     layout = replace(whole.layout, sample_size=0)
     layout = layout.with_block(ConfidenceBlock.learnt(whole.sample.values[:, 0]))
     for column, field in enumerate(sampled_fields(layout), start=1):
@@ -88,8 +91,8 @@ def finished(whole: Summary) -> Layout:
         layout = layout.with_block(CategoryBlock.learnt(spec.field, whole.sketches.get(sketch_name(spec))))
     classes = layout.block(ClassesBlock.kind)
     sketch = whole.sketches.get(ClassesBlock.kind)
-    found = [] if sketch is None else sketch.most_frequent()
-    labels = classes.labels + tuple(sorted(set(found) - set(classes.labels)))
+    found = [] if sketch is None else [name for name in sketch.most_frequent() if name not in classes.labels]
+    labels = classes.labels + tuple(sorted(found[: max(0, classes_cap - len(classes.labels))]))
     return layout.with_block(replace(classes, labels=labels))
 
 
@@ -108,6 +111,28 @@ def grown(layout: Layout, summary: Summary, *, segments_cap: int, classes_cap: i
                 labels = _additions(summary, spec.kind, spec.labels, caps[spec.kind], at_least=_SEEN_TWICE)
                 new = new.with_block(replace(spec, labels=spec.labels + labels))
     return None if new == layout else new
+
+
+def reached(layout: Layout, *, segments_cap: int, classes_cap: int, fields_cap: int) -> tuple[str, ...]:
+    """Return the names of the caps that leave ``layout`` no room: what it meets beyond them is counted as other."""
+    fields = layout.blocks_of(NumberBlock.kind) + layout.blocks_of(CategoryBlock.kind)
+    watchable = [label for label in layout.block(FieldsBlock.kind).labels if label.split()[0] in _WATCHED]
+    full = {
+        "segments_cap": len(layout.segments) >= segments_cap > 1,
+        "classes_cap": len(layout.block(ClassesBlock.kind).labels) >= classes_cap,
+        "fields_cap": len(fields) >= fields_cap and len(watchable) > len(fields),
+    }
+    return tuple(name for name, is_full in full.items() if is_full)
+
+
+def beyond(summary: Summary, caps: Collection[str]) -> tuple[str, ...]:
+    """Return those of the ``caps`` that its layout has reached beyond which ``summary`` met something."""
+    met = {
+        "segments_cap": SEGMENT in summary.sketches,
+        "classes_cap": ClassesBlock.kind in summary.sketches,
+        "fields_cap": True,
+    }
+    return tuple(cap for cap in caps if met[cap])
 
 
 def _additions(summary: Summary, kind: str, known: tuple[str, ...], cap: int, *, at_least: int) -> tuple[str, ...]:

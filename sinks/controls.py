@@ -5,6 +5,7 @@ committed part holds. Ingest takes the lock shared in its transaction and is fen
 another record in force. What happens to an event so depends on its window and this log, never on timing.
 """
 
+import time
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
@@ -16,8 +17,8 @@ __all__ = ["ALWAYS", "ControlRecord", "Controls", "lock_exclusive", "lock_shared
 ALWAYS = -(2**62)
 """The window from which a cohort's first records are in force."""
 
-_KEPT = 20_000
-"""Most records of one kind and subject that are held in memory: rates may change with every window."""
+_PRUNE_SECONDS = 3600.0
+"""How often what retention has deleted is forgotten here, too: a process may live for years."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Controls:
     last_id: int = 0
     _records: dict[tuple[str, int | str], list[ControlRecord]] = field(default_factory=dict)
     _bodies: dict[int, bytes] = field(default_factory=dict)
+    _pruned: float = field(default_factory=time.monotonic)
 
     def refresh(self, connection: Connection) -> list[ControlRecord]:
         """Read what was published since; return it."""
@@ -50,7 +52,19 @@ class Controls:
         records = [ControlRecord(*row) for row in rows]
         for record in records:
             self.add(record)
+        if time.monotonic() - self._pruned > _PRUNE_SECONDS:
+            self.prune(connection)
         return records
+
+    def prune(self, connection: Connection) -> None:
+        """Forget the records that are not stored any more: nothing that can still come needs them."""
+        stored = {row[0] for row in connection.execute(statement("controls", "stored"), [list(self.kinds)])}
+        for subject, known in list(self._records.items()):
+            self._records[subject] = [each for each in known if each.id in stored]
+            if not self._records[subject]:
+                del self._records[subject]
+        self._bodies = {number: body for number, body in self._bodies.items() if number in stored}
+        self._pruned = time.monotonic()
 
     def add(self, record: ControlRecord) -> None:
         """Take in one record; ids only rise."""
@@ -61,11 +75,6 @@ class Controls:
         known.append(record)
         # Of two records from the same window on, the later one is in force: the sort is stable.
         known.sort(key=lambda each: each.effective_from)
-        if len(known) > _KEPT:
-            # In a process that lives for years; what is dropped is from before any event that can still come.
-            for old in known[: _KEPT // 2]:
-                del self._bodies[old.id]
-            del known[: _KEPT // 2]
 
     def body(self, record_id: int) -> bytes:
         """Return the body of a record by its id."""

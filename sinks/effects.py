@@ -14,6 +14,9 @@ NEVER_SEEN = "never_seen"
 NOVEL_EVENTS = 5
 """How many events of each never-seen value become candidates for that alone."""
 
+NOVEL_VALUES_KEPT = 1000
+"""Never-seen values of one model that are told and nominated for, until retention makes room; more are only counted."""
+
 Partition = tuple[str, int]
 """Topic and number."""
 
@@ -146,7 +149,9 @@ def _grant_novel(connection: Connection, candidates: list[Candidate]) -> list[Ca
         return candidates
     first = {(each.model, "classes", each.novel): each for each in reversed(candidates) if each.novel is not None}
     rows = [(*key, first[key].version, 0, first[key].window, first[key].event_id) for key in sorted(first)]
-    connection.execute(statement("ledger", "add_novel_values"), _columns(rows))
+    connection.execute(
+        statement("ledger", "add_novel_values"), [sorted({row[0] for row in rows}), NOVEL_VALUES_KEPT, *_columns(rows)]
+    )
     found = connection.execute(statement("ledger", "lock_novel_values"), _columns(sorted(first))).fetchall()
     room = {(model, kind, value): NOVEL_EVENTS - taken for model, kind, value, taken in found}
     granted: Counter[tuple[str, str, str]] = Counter()
@@ -156,7 +161,7 @@ def _grant_novel(connection: Connection, candidates: list[Candidate]) -> list[Ca
             kept.append(each)
             continue
         key = (each.model, "classes", each.novel)
-        if granted[key] < room[key]:
+        if granted[key] < room.get(key, 0):
             granted[key] += 1
             kept.append(replace(each, reason=NEVER_SEEN))
         elif each.nominated is not None:

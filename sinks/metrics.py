@@ -50,6 +50,12 @@ FENCED = Counter(
 UNAVAILABLE = Counter(
     "strandline_service_unavailable", "Failed tries to reach a service", ["service"], registry=COUNTED
 )
+BEYOND_CAP = Counter(
+    "strandline_windows_beyond_cap",
+    "Closed windows in which more was met than a cap allows to be told apart: what is beyond is counted as other",
+    ["cap"],
+    registry=COUNTED,
+)
 WINDOWS = Counter("strandline_windows_closed", "Windows that were closed and judged", registry=COUNTED)
 JOB_SECONDS = Histogram(
     "strandline_job_duration_seconds", "Runs of each job that succeeded", ["job"], buckets=_SECONDS, registry=COUNTED
@@ -69,6 +75,8 @@ for _defect in DEFECTS:
     DEFECT.labels(_defect)
 for _service in ("database", "kafka"):
     UNAVAILABLE.labels(_service)
+for _cap in ("segments_cap", "classes_cap", "fields_cap"):
+    BEYOND_CAP.labels(_cap)
 for _outcome in ("delivered", "failed"):
     NOTIFICATIONS.labels(_outcome)
 
@@ -125,7 +133,7 @@ def told() -> Iterator[Told]:
     """Yield every metric there is, with its name as it is queried."""
     for metric in (
         RECORDS, EVENTS, LATE, DEFECT, DEAD_LETTERS, CANDIDATES, COMMIT_SECONDS, LAST_COMMIT, FENCED, UNAVAILABLE,
-        WINDOWS, JOB_SECONDS, JOB_FAILURES, JOB_SUCCESS, NOTIFICATIONS,
+        BEYOND_CAP, WINDOWS, JOB_SECONDS, JOB_FAILURES, JOB_SUCCESS, NOTIFICATIONS,
     ):  # fmt: skip
         (family,) = metric.describe()
         yield _told(family.name, family.type, tuple(metric._labelnames), family.documentation)  # noqa: SLF001

@@ -130,6 +130,8 @@ class _Cohort:
             for_windows=self._all.detection.for_windows,
         )
         self._store(window, layout_id, summary, found)
+        for cap in growth.beyond(summary, growth.reached(summary.layout, **self._all.detection.layout_caps)):
+            metrics.BEYOND_CAP.labels(cap).inc()
         if found.transitions:
             alerts.record(
                 self._connection,
@@ -184,7 +186,9 @@ class _Cohort:
                 return
             past = [*self._history(window, growth.LEARNING_WINDOWS), (window, summary)]
             learnt = growth.learnt(
-                [each for _, each in past if each.layout == latest], fields_cap=self._all.detection.fields_cap
+                [each for _, each in past if each.layout == latest],
+                fields_cap=self._all.detection.fields_cap,
+                classes_cap=self._all.detection.classes_cap,
             )
             wanted = None if learnt is None else growth.grown(learnt, summary, **caps) or learnt
         else:

@@ -1,6 +1,7 @@
 """Retention: deletes what is older than it needs to be, a few rows at a time."""
 
 from daemon.settings import RetentionSettings
+from daemon.settings.section import DAY_SECONDS
 from sinks.database import Connection
 from sinks.statements import statement
 
@@ -39,10 +40,10 @@ class RetentionJob:
         return sum(_delete(connection, name, days) for name, days in self._days.items())
 
 
-def _delete(connection: Connection, name: str, days: int) -> int:
-    deleted = 0
+def _delete(connection: Connection, name: str, days: float) -> int:
+    deleted, seconds = 0, days * DAY_SECONDS
     for _ in range(_BATCHES):
-        count = connection.execute(statement("retention", name), {"days": days, "limit": _BATCH}).rowcount
+        count = connection.execute(statement("retention", name), {"seconds": seconds, "limit": _BATCH}).rowcount
         deleted += count
         if count < _BATCH:
             break

@@ -16,6 +16,7 @@ _ADVICE = {
     "behind": "more workers (`ingest.workers`)? docs/operations.md#reading-is-behind",
     "spread": "docs/operations.md#one-partition-holds-back-the-windows",
     "outbox": "is the receiver up, and the route's url right? it is tried again by itself",
+    "models_cap": "are these names right? raise `detection.models_cap` and restart: `strandline deadletters list`",
     "incident": "`strandline alerts list`",
 }
 

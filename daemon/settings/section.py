@@ -7,12 +7,13 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, fi
 
 from daemon.settings.secret import reveal, with_files
 
-__all__ = ["DAY_SECONDS", "MICROSECONDS", "Count", "Seconds", "Section"]
+__all__ = ["DAY_SECONDS", "MICROSECONDS", "Count", "Days", "Seconds", "Section"]
 
 MICROSECONDS = 1_000_000
 DAY_SECONDS = 86_400
 
 Seconds = Annotated[float, Field(gt=0)]
+Days = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
-from daemon.settings.section import DAY_SECONDS, Count, Seconds, Section
+from daemon.settings.section import DAY_SECONDS, Count, Days, Seconds, Section
 
 __all__ = ["DetectionSettings", "IngestSettings", "RetentionSettings", "SelectionSettings"]
 
@@ -34,6 +34,15 @@ class DetectionSettings(Section):
     fields_cap: Count = 100
     models_cap: Count = 1000
 
+    @property
+    def layout_caps(self) -> dict[str, int]:
+        """The caps on what the layout of one model holds."""
+        return {
+            "segments_cap": self.segments_cap,
+            "classes_cap": self.classes_cap,
+            "fields_cap": self.fields_cap,
+        }
+
 
 class SelectionSettings(Section):
     """How samples are drawn for labelling."""
@@ -44,11 +53,11 @@ class SelectionSettings(Section):
 class RetentionSettings(Section):
     """How long each kind of row is kept."""
 
-    windows_days: Count = 90
-    candidates_days: Count = 30
-    payloads_days: Count = 30
-    dead_letters_days: Count = 30
-    outbox_days: Count = 14
-    queue_days: Count = 365
-    alerts_days: Count = 365
-    versions_days: Count = 365
+    windows_days: Days = 90
+    candidates_days: Days = 30
+    payloads_days: Days = 30
+    dead_letters_days: Days = 30
+    outbox_days: Days = 14
+    queue_days: Days = 365
+    alerts_days: Days = 365
+    versions_days: Days = 365

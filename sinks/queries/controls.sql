@@ -4,6 +4,9 @@ FROM control
 WHERE id > %s AND kind = ANY(%s)
 ORDER BY id
 
+-- name: stored
+SELECT id FROM control WHERE kind = ANY(%s)
+
 -- name: lock_shared
 SELECT pg_advisory_xact_lock_shared(hashtext('strandline control'))
 

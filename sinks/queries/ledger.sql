@@ -136,8 +136,14 @@ SELECT * FROM unnest(%s::bigint[], %s::bytea[], %s::boolean[])
 SELECT digest, model FROM forgotten WHERE digest = ANY(%s)
 
 -- name: add_novel_values
+WITH at_cap AS (
+    SELECT model FROM novel_value WHERE model = ANY(%s::text[]) GROUP BY model HAVING count(*) >= %s
+)
 INSERT INTO novel_value (model, kind, value, version, nominated, first_window, first_event_id)
-SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::integer[], %s::bigint[], %s::text[])
+SELECT *
+FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::integer[], %s::bigint[], %s::text[])
+    AS fresh (model, kind, value, version, nominated, first_window, first_event_id)
+WHERE model NOT IN (SELECT model FROM at_cap)
 ON CONFLICT DO NOTHING
 
 -- name: lock_novel_values

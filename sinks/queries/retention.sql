@@ -7,7 +7,7 @@ DELETE FROM closed_window
 WHERE ctid = ANY(ARRAY(
     SELECT ctid
     FROM closed_window
-    WHERE created_at < now() - make_interval(days => %(days)s)
+    WHERE created_at < now() - make_interval(secs => %(seconds)s)
     ORDER BY created_at
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
@@ -19,7 +19,7 @@ DELETE FROM candidate
 WHERE ctid = ANY(ARRAY(
     SELECT ctid
     FROM candidate
-    WHERE created_at < now() - make_interval(days => %(days)s)
+    WHERE created_at < now() - make_interval(secs => %(seconds)s)
         AND decision IS NOT NULL
         AND NOT EXISTS (
             SELECT FROM queue_item WHERE candidate_id = candidate.id AND state IN ('pending', 'leased') OFFSET 0
@@ -34,7 +34,7 @@ DELETE FROM payload
 WHERE ctid = ANY(ARRAY(
     SELECT ctid
     FROM payload
-    WHERE created_at < now() - make_interval(days => %(days)s)
+    WHERE created_at < now() - make_interval(secs => %(seconds)s)
     ORDER BY created_at
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
@@ -45,7 +45,7 @@ DELETE FROM dead_letter
 WHERE ctid = ANY(ARRAY(
     SELECT ctid
     FROM dead_letter
-    WHERE created_at < now() - make_interval(days => %(days)s)
+    WHERE created_at < now() - make_interval(secs => %(seconds)s)
     ORDER BY created_at
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
@@ -56,7 +56,7 @@ DELETE FROM outbox
 WHERE ctid = ANY(ARRAY(
     SELECT ctid
     FROM outbox
-    WHERE created_at < now() - make_interval(days => %(days)s) AND delivered_at IS NOT NULL
+    WHERE created_at < now() - make_interval(secs => %(seconds)s) AND delivered_at IS NOT NULL
     ORDER BY created_at
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
@@ -66,7 +66,7 @@ WHERE ctid = ANY(ARRAY(
 WITH old AS (
     SELECT id
     FROM queue_item
-    WHERE settled_at < now() - make_interval(days => %(days)s) AND state IN ('labelled', 'skipped', 'expired')
+    WHERE settled_at < now() - make_interval(secs => %(seconds)s) AND state IN ('labelled', 'skipped', 'expired')
     ORDER BY settled_at
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
@@ -82,7 +82,7 @@ DELETE FROM alert_transition
 WHERE ctid = ANY(ARRAY(
     SELECT ctid
     FROM alert_transition AS t
-    WHERE created_at < now() - make_interval(days => %(days)s)
+    WHERE created_at < now() - make_interval(secs => %(seconds)s)
         AND NOT EXISTS (SELECT FROM incident WHERE id = t.incident_id AND state = 'firing' OFFSET 0)
     ORDER BY created_at
     LIMIT %(limit)s
@@ -94,7 +94,7 @@ DELETE FROM alert
 WHERE ctid = ANY(ARRAY(
     SELECT ctid
     FROM alert
-    WHERE updated_at < now() - make_interval(days => %(days)s)
+    WHERE updated_at < now() - make_interval(secs => %(seconds)s)
         AND state = 'resolved'
         AND NOT EXISTS (SELECT FROM alert_transition AS t WHERE t.fingerprint = alert.fingerprint OFFSET 0)
     ORDER BY updated_at
@@ -107,7 +107,7 @@ DELETE FROM incident
 WHERE ctid = ANY(ARRAY(
     SELECT ctid
     FROM incident
-    WHERE resolved_at < now() - make_interval(days => %(days)s)
+    WHERE resolved_at < now() - make_interval(secs => %(seconds)s)
         AND state = 'resolved'
         AND NOT EXISTS (SELECT FROM alert WHERE alert.incident_id = incident.id OFFSET 0)
         AND NOT EXISTS (SELECT FROM alert_transition AS t WHERE t.incident_id = incident.id OFFSET 0)
@@ -121,7 +121,7 @@ DELETE FROM novel_value
 WHERE ctid = ANY(ARRAY(
     SELECT ctid
     FROM novel_value
-    WHERE created_at < now() - make_interval(days => %(days)s) AND noticed_at IS NOT NULL
+    WHERE created_at < now() - make_interval(secs => %(seconds)s) AND noticed_at IS NOT NULL
     ORDER BY created_at
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
@@ -135,7 +135,7 @@ WHERE ctid = ANY(ARRAY(
     FROM control AS old
     WHERE kind = 'selection'
         -- Older than the one that superseded it.
-        AND created_at < now() - make_interval(days => %(days)s)
+        AND created_at < now() - make_interval(secs => %(seconds)s)
         AND EXISTS (
             SELECT
             FROM control AS newer
@@ -143,7 +143,7 @@ WHERE ctid = ANY(ARRAY(
                 AND newer.model = old.model
                 AND newer.id > old.id
                 AND newer.effective_from >= old.effective_from
-                AND newer.created_at < now() - make_interval(days => %(days)s)
+                AND newer.created_at < now() - make_interval(secs => %(seconds)s)
             OFFSET 0
         )
     ORDER BY created_at
@@ -156,7 +156,7 @@ WHERE ctid = ANY(ARRAY(
 WITH old AS (
     SELECT id
     FROM cohort
-    WHERE created_at < now() - make_interval(days => %(days)s)
+    WHERE created_at < now() - make_interval(secs => %(seconds)s)
         AND EXISTS (SELECT FROM cohort AS newer WHERE newer.model = cohort.model AND newer.id > cohort.id OFFSET 0)
         AND NOT EXISTS (SELECT FROM part WHERE part.cohort_id = cohort.id OFFSET 0)
         AND NOT EXISTS (SELECT FROM closed_window AS closed WHERE closed.cohort_id = cohort.id OFFSET 0)
@@ -173,7 +173,7 @@ DELETE FROM process
 WHERE ctid = ANY(ARRAY(
     SELECT ctid
     FROM process
-    WHERE seen_at < now() - make_interval(days => %(days)s)
+    WHERE seen_at < now() - make_interval(secs => %(seconds)s)
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 ))

@@ -11,8 +11,21 @@ SELECT count(DISTINCT model), count(*), count(*) FILTER (WHERE NOT EXISTS (
 ))
 FROM cohort
 
+-- name: layouts
+-- Each version's newest layout.
+SELECT cohort.model, newest.body
+FROM cohort
+CROSS JOIN LATERAL (
+    SELECT control.body
+    FROM control
+    WHERE control.model = cohort.model AND control.kind = 'layout' AND control.cohort_id = cohort.id
+    ORDER BY control.effective_from DESC, control.id DESC
+    LIMIT 1
+) AS newest
+
 -- name: windows
-SELECT count(*), coalesce(sum(events), 0), max(created_at) FROM closed_window
+-- Those of a day, by the index: all of them are gigabytes.
+SELECT count(*), coalesce(sum(events), 0) FROM closed_window WHERE created_at > now() - interval '1 day'
 
 -- name: dead_letters
 SELECT reason, sum(count)::bigint FROM dead_letter_total GROUP BY reason ORDER BY 2 DESC, 1

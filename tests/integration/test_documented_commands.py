@@ -46,6 +46,7 @@ NOT_RUN = {
     "make": "the Makefile's own; the tests are run by it",
     "python3 -m venv": "makes an environment and downloads into it",
     "venv/bin/pip": "downloads",
+    "python -m benchmarks": "measures for minutes",
     "sudo": "changes the machine",
     "strandline run": "goes on until it is stopped: test_the_first_round starts it",
     "strandline events tail": "without -n it goes on until it is stopped",

@@ -5,8 +5,8 @@ import pytest
 from daemon.jobs import retention
 from daemon.jobs.retention import RetentionJob
 from daemon.settings import RetentionSettings
-from sinks import queue
-from sinks.controls import publish
+from sinks import controls, queue
+from sinks.controls import Controls, publish
 from sinks.database import Connection, connect
 from tests.harness import event, new_topic, query, send, settings_for, wait_for, working
 from tests.rows import add_candidates, add_items, add_model, close_windows
@@ -53,6 +53,15 @@ def test_payloads_go_by_their_own_age(connection: Connection) -> None:
     RetentionJob(SETTINGS).run_once(connection)
     assert ids(connection, "payload", "candidate_id") == [2]
     assert ids(connection, "candidate") == [1, 2]
+
+
+def test_days_may_be_parts_of_one(connection: Connection) -> None:
+    add_candidates(connection, 2)
+    connection.execute("INSERT INTO payload (candidate_id, event, truncated) SELECT id, 'body', false FROM candidate")
+    age(connection, "payload", 0.3, "candidate_id = 1")
+    age(connection, "payload", 0.2, "candidate_id = 2")
+    RetentionJob(SETTINGS.model_copy(update={"payloads_days": 0.25})).run_once(connection)
+    assert ids(connection, "payload", "candidate_id") == [2]
 
 
 def test_settled_items_go_with_labels_and_audit(connection: Connection) -> None:
@@ -137,6 +146,28 @@ def test_alerts_that_are_over_go_from_the_transition_to_the_incident(connection:
     assert ids(connection, "incident") == [1]
     assert ids(connection, "alert", "incident_id") == [1]
     assert ids(connection, "alert_transition", "incident_id") == [1]
+
+
+def test_what_was_deleted_is_forgotten_by_processes_that_live_on(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort = add_model(connection)
+    for window in (1, 2, 3):
+        publish(connection, kind="selection", model="digits", cohort_id=None, effective_from=window, body=b"{}")
+    publish(connection, kind="layout", model="digits", cohort_id=cohort, effective_from=1, body=b"{}")
+    log = Controls(("layout", "selection"))
+    log.refresh(connection)
+    age(connection, "control", 3.1)
+    RetentionJob(SETTINGS).run_once(connection)
+    log.refresh(connection)
+    assert log.in_force("selection", "digits", 1) is not None
+    monkeypatch.setattr(controls, "_PRUNE_SECONDS", 0)
+    log.refresh(connection)
+    assert log.in_force("selection", "digits", 2) is None
+    assert log.in_force("selection", "digits", 3) is not None
+    assert log.in_force("layout", cohort, 1) is not None
+    with pytest.raises(KeyError):
+        log.body(1)
 
 
 def test_superseded_rates_go_and_those_in_force_stay(connection: Connection) -> None:

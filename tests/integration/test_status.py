@@ -1,16 +1,19 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from daemon.settings import Settings
 from daemon.status import Status, collect
+from detectors.registry import unlearnt_layout
+from sinks.controls import ALWAYS, publish
 from sinks.database import Connection, connect
 from sinks.processes import Problem, ProcessState, Sign, beat
 from tests.rows import add_items, add_model
 
 SETTINGS = Settings()
-NOW = datetime.now(UTC)
+NOW = datetime.now(UTC) - timedelta(hours=1)
 
 
 @pytest.fixture
@@ -107,6 +110,34 @@ def test_a_partition_that_holds_back_the_windows_is_told(connection: Connection)
         " VALUES ('predictions', 1, 'me', now() + interval '1 minute', 1760000900000000, 5, 5)"
     )
     assert found(connection) == [("spread", "predictions/0 is 900 s behind the others and holds back the windows")]
+
+
+@pytest.mark.usefixtures("well")
+def test_partitions_may_be_equally_far(connection: Connection) -> None:
+    connection.execute(
+        "INSERT INTO partition (topic, partition, owner, lease_until, event_high_us, next_offset, high_water)"
+        " SELECT topic, 1, owner, lease_until, event_high_us, next_offset, high_water FROM partition"
+    )
+    assert found(connection) == []
+
+
+@pytest.mark.usefixtures("well")
+def test_caps_that_are_reached_are_told(connection: Connection) -> None:
+    layout = replace(unlearnt_layout(), segments=("", "region=eu", "region=us"))
+    publish(
+        connection, kind="layout", model="digits", cohort_id=1, effective_from=ALWAYS, body=layout.to_json().encode()
+    )
+    assert collect(connection, SETTINGS).figures["caps_reached"] == {}
+    capped = Settings.model_validate({"detection": {"segments_cap": 3, "models_cap": 1}})
+    told = collect(connection, capped)
+    assert told.figures["caps_reached"] == {"segments_cap": ["digits"]}
+    assert ("caps reached", "segments_cap by digits: what is beyond is counted as other") in told.lines
+    assert told.problems == []
+    connection.execute("INSERT INTO dead_letter_total VALUES ('predictions', 0, 'too_many_models', 1234)")
+    (problem,) = collect(connection, capped).problems
+    assert problem.text == "models_cap = 1 is reached: 1,234 events of further models and versions are dead letters"
+    assert "detection.models_cap" in str(problem.as_dict()["do"])
+    assert found(connection) == []
 
 
 @pytest.mark.usefixtures("well")

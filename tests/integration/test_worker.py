@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 
+import psycopg
 import pytest
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
@@ -37,6 +38,21 @@ def test_postgresql_away_and_back(kafka: ApacheKafka, postgres: Postgres) -> Non
         postgres.start()
         wait_for(lambda: read(database) == 6000)
         assert counted(database) == 6000
+
+
+def test_a_slow_database_gets_larger_commits_instead_of_more(kafka: ApacheKafka, database: str) -> None:
+    topic = new_topic(kafka, 1)
+    settings = settings_for(kafka, database, topic, ingest={"poll_records": 10, "commit_seconds": 0.02})
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN PERFORM pg_sleep(0.2); RETURN NULL; END $$"
+        )
+        connection.execute("CREATE TRIGGER slow AFTER INSERT ON part FOR EACH STATEMENT EXECUTE FUNCTION slow()")
+    send(kafka, topic, [(event(n, second=n / 100), n / 100) for n in range(1500)], [0])
+    with working(settings):
+        wait_for(lambda: read(database) == 1500)
+    assert query(database, "SELECT count(*) < 50 FROM part") == [(True,)]
 
 
 def members(kafka: ApacheKafka, group: str) -> int:

@@ -36,7 +36,8 @@ def every_command(group: Any = CLI) -> Iterator[Any]:
         yield from every_command(each)
 
 
-EVERY_OPTION = set().union(*(options(each) for each in every_command()))
+# Those of the benchmarks are no commands of ours.
+EVERY_OPTION = {"--quick"}.union(*(options(each) for each in every_command()))
 
 
 @pages

@@ -1,6 +1,3 @@
-import pytest
-
-from sinks import controls
 from sinks.controls import ALWAYS, ControlRecord, Controls
 
 
@@ -24,17 +21,3 @@ def test_of_two_from_the_same_window_on_the_later_is_in_force() -> None:
         log.add(each)
     found = [log.in_force("selection", "digits", window) for window in (10, 30)]
     assert [each.id for each in found if each is not None] == [3, 2]
-
-
-def test_a_process_that_lives_for_years_holds_a_bounded_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(controls, "_KEPT", 100)
-    log = Controls()
-    for number in range(1, 1001):
-        log.add(record(number, number))
-    assert log.in_force("selection", "digits", 1) is None
-    latest = log.in_force("selection", "digits", 1000)
-    assert latest is not None
-    assert latest.id == 1000
-    assert log.body(1000) == b"1000"
-    with pytest.raises(KeyError):
-        log.body(1)

@@ -5,6 +5,7 @@ from daemon.ops.catalogue import page
 from sinks.metrics import told
 
 BOUNDED = {
+    "cap",
     "defect",
     "reason",
     "service",
