@@ -16,7 +16,7 @@ from daemon.cli.context import clean, invocation, print_table
 from daemon.draft import Draft, Trial, draft, example
 from daemon.sampling import Sampled, sample
 from daemon.settings import KafkaSettings
-from sinks.errors import BadData, BadSettings, StrandlineError
+from sinks.errors import BadData, BadSettings
 
 __all__ = ["init"]
 
@@ -50,6 +50,8 @@ def init(
     names = read_classes(classes) if classes else ()
     if output.exists() and not force:
         raise BadSettings(f"{output} is there already: --force overwrites it, --output writes elsewhere")
+    if not output.parent.is_dir():
+        raise BadSettings(f"{output.parent}: there is no such directory to write {output.name} into")
     servers = [each.strip() for each in bootstrap_servers.split(",") if each.strip()]
     samples = _sample(servers, topic, most)
     found = draft(samples, topic, servers, names)
@@ -60,7 +62,7 @@ def init(
     try:
         output.write_text(found.toml(), encoding="utf-8")
     except OSError as error:
-        raise StrandlineError(f"{output}: {error.strerror}") from error
+        raise BadSettings(f"{output}: {error.strerror}") from error
     _show_next(context, found, output)
     if found.missing or (found.trial is not None and not found.trial.decoded):
         raise typer.Exit(1)
@@ -118,5 +120,5 @@ def _show_next(context: typer.Context, found: Draft, output: Path) -> None:
         typer.echo("Complete [events.fields] in it (docs/events.md tells how), then:")
     else:
         typer.echo("Look it over, then:")
-    for command in ("check", "db upgrade", "run"):
+    for command in ("db upgrade", "check", "run"):
         typer.echo(f"  {start} {command}")
