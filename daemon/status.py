@@ -141,7 +141,8 @@ def _partitions(connection: Connection, topics: list[str], found: Status) -> Non
 
 
 def _event_time(reading: list[_Partition], lag: int, found: Status) -> None:
-    known = sorted((each.high_us, each) for each in reading if each.high_us is not None) if reading else []
+    times = [(each.high_us, each) for each in reading if each.high_us is not None]
+    known = sorted(times, key=lambda one: one[0])
     if not known:
         return
     slowest, spread = known[0][1], (known[-1][0] - known[0][0]) / MICROSECONDS
