@@ -10,7 +10,7 @@ from sinks.processes import Problem, ProcessState, Sign, beat
 from tests.rows import add_items, add_model
 
 SETTINGS = Settings()
-NOW = datetime.now(UTC)
+NOW = datetime.now(UTC) - timedelta(hours=1)
 
 
 @pytest.fixture
