@@ -50,6 +50,8 @@ class Draft:
     trial: Trial | None = None
     missing: str = ""
     postgres: str = ""
+    secret: str = ""
+    """What keys the draws."""
 
     def settings(self) -> Settings:
         """Return the settings that the draft comes to."""
@@ -68,6 +70,8 @@ class Draft:
         text = _set(text, "topics", [self.topic])
         if self.postgres:
             text = _set(text, "url", self.postgres, first='url = "postgresql')
+        if self.secret:
+            text = _set(text, "secret", self.secret)
         if self.proposal is not None:
             text = _set(text, "decoder", "json")
             text = re.sub(r"^fields = \{\}.*\n", "", text, flags=re.MULTILINE)

@@ -31,10 +31,13 @@ _NAMED = 1.4
 _YEAR_SECONDS = 366 * 86_400
 _SUM = 0.001
 _NAMES = {
-    "id": r"^(id|uuid|guid)$|(request|event|inference|prediction|trace|correlation|message|record).*id$|^(ce_?)?id$",
+    "id": (
+        r"^r?id$|^(uuid|guid)$|(^|_)(req|msg|rec)_?id$|^(ce_?)?id$"
+        r"|(request|event|inference|prediction|trace|correlation|message|record).*id$"
+    ),
     "time": r"^(ts|time|timestamp|date)$|time|(^|_)(ts|at|ms|us)(_|$)|date",
-    "model": r"^model$|model.?(name|id)$|^(endpoint|deployment|service|bento).*(name|id)?$",
-    "version": r"^((bento|service|app|endpoint)_?)?version$|model.?version|^(revision|build|release)$",
+    "model": r"^(model|svc)$|model.?(name|id)$|^(endpoint|deployment|service|bento).*(name|id)?$",
+    "version": r"^((bento|service|app|endpoint)_?)?version$|model.?version|^(revision|build|release|rel|ver)$",
     "prediction": (
         r"^(predicted.?)?(label|class|value)s?$|pred|^(results?|outputs?|decision|top.?class|y.?hat)$|output$"
     ),
@@ -42,7 +45,7 @@ _NAMES = {
     "confidence": r"^(confidence|certainty|prob|probability|score|max.?prob.*|top.?score)$",
     "features": r"^(features?|inputs?|instances?|x|columns|attributes|data)$|feature",
     "embedding": r"embed|vector",
-    "payload": r"^(payload|text|prompt|image|image.?url|url|uri|sentence|message|content|body|document|query|input)$",
+    "payload": r"^(payload|te?xt|prompt|image|image.?url|url|uri|sentence|message|content|body|document|query|input)$",
 }
 # Names that say nothing themselves, so that the one above them speaks.
 _GENERIC = {

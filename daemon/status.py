@@ -150,9 +150,9 @@ def _event_time(reading: list[_Partition], lag: int, found: Status) -> None:
     if not known:
         return
     slowest, spread = known[0][1], (known[-1][0] - known[0][0]) / MICROSECONDS
-    newest = datetime.fromtimestamp(known[-1][0] / MICROSECONDS, tz=UTC).isoformat(timespec="seconds")
-    words = f"{newest}, the slowest partition is {spread:.0f} s behind the fastest"
-    found.add("newest event", words, newest_event=newest, partition_spread_seconds=spread)
+    reached = datetime.fromtimestamp(known[-1][0] / MICROSECONDS, tz=UTC).isoformat(timespec="seconds")
+    words = f"{reached}, the slowest partition is {spread:.0f} s behind the fastest"
+    found.add("event time", words, event_time=reached, partition_spread_seconds=spread)
     if lag and slowest.age > _BEHIND_SECONDS:
         found.find(
             "behind", f"{lag:,} records wait in Kafka, and events are read {slowest.age:,.0f} s after their time"

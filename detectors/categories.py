@@ -89,12 +89,14 @@ class CategoriesMonitor:
 
     def questions(self, reference: Layout) -> Questions:
         """Return two components for each value of each field, and one for its other values."""
-        names = []
+        names: list[str] = []
+        fields: list[str] = []
         for spec in _watched(reference):
             names += [f"share of {spec.field} = {label} rising" for label in spec.labels]
             names += [f"share of {spec.field} other than {label} rising" for label in spec.labels]
             names.append(f"share of never-seen {spec.field} rising")
-        return Questions(tuple(names), np.zeros(len(names), dtype=np.bool_))
+            fields += [spec.field] * (len(names) - len(fields))
+        return Questions(tuple(names), np.zeros(len(names), dtype=np.bool_), tuple(fields))
 
     def moments(self, summary: "Summary", reference: Layout) -> Moments:
         """Return the number of events, and how many of them each component asks for."""

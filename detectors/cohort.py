@@ -124,7 +124,7 @@ def _fresh(layout: Layout, reference: Reference, window: int) -> CohortState:
         rows = rows_of(monitor, reference, layout.segments)
         known = (reference.calibration or {}).get(monitor.name)
         varied = Variation.unknown(len(rows), len(names)) if known is None else known.take(rows)
-        null = nulls(monitor, reference, rows, varied, _components(reference))
+        null = nulls(monitor, reference, layout.segments, varied, _components(reference))
         fresh.monitors[monitor.name] = MonitorState.fresh(names, null, varied, window)
         # A segment that is compared with the whole model, or was too sparse, has yet to show how it varies.
         own = named & ((rows > 0) | (np.arange(len(rows)) == 0))
@@ -181,9 +181,8 @@ def _calibrate(state: CohortState, watching: list[Watch], windows: Windows, refe
     for watch in watching:
         mine, found = watch.state, measured[watch.monitor.name]
         changed_rows = ready & found.measured
-        rows = rows_of(watch.monitor, reference, state.segments)
         mine.varied = mine.varied.replaced(changed_rows, found)
-        null = nulls(watch.monitor, reference, rows, mine.varied, _components(reference))
+        null = nulls(watch.monitor, reference, state.segments, mine.varied, _components(reference))
         column_of = changed_rows[:, None]
         mine.mean = np.where(column_of, null.mean, mine.mean)
         mine.bound = np.where(column_of, null.bound, mine.bound)

@@ -100,7 +100,7 @@ class MissingMonitor:
         """Return two components for each field."""
         fields = [spec.field for spec in _fields(reference)]
         names = [f"share without {field} {way}" for way in ("rising", "falling") for field in fields]
-        return Questions(tuple(names), np.repeat([False, True], len(fields)))
+        return Questions(tuple(names), np.repeat([False, True], len(fields)), (*fields, *fields))
 
     def moments(self, summary: "Summary", reference: Layout) -> Moments:
         """Return the number of events, and of those without each field."""
@@ -137,7 +137,7 @@ class SchemaMonitor:
             *(f"share that lost {field} rising" for field in fields),
             self.appeared,
         )
-        return Questions(names, np.zeros(len(names), dtype=np.bool_))
+        return Questions(names, np.zeros(len(names), dtype=np.bool_), (*fields, *fields, ""))
 
     def moments(self, summary: "Summary", reference: Layout) -> Moments:
         """Return the number of events, and how many of them each component asks for."""

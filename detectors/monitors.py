@@ -35,14 +35,19 @@ __all__ = [
 
 MINIMUM_EVENTS = 1000
 """A segment with fewer events in the reference is compared with the whole model's."""
+_TAGS = "tags."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Questions:
-    """The components of a monitor: their ``names`` for people, and which look for a fall [components]."""
+    """The components of a monitor: their ``names`` for people, and which look for a fall [components].
+
+    ``fields``: the field each is about; empty where they are not about fields.
+    """
 
     names: tuple[str, ...]
     falling: NDArray[np.bool_]
+    fields: tuple[str, ...] = ()
 
 
 class Monitor(Protocol):
@@ -135,22 +140,35 @@ def rows_of(monitor: Monitor, reference: "Reference", segments: tuple[str, ...])
     return np.where(events[rows] >= MINIMUM_EVENTS, rows, 0)
 
 
-def nulls(
-    monitor: Monitor, reference: "Reference", rows: NDArray[np.intp], varied: Variation, components: int
-) -> Nulls:
-    """Return what ``monitor`` tests in segments whose references are ``rows`` and that vary by ``varied``.
+@lru_cache(maxsize=256)
+def _elsewhere(segments: tuple[str, ...], fields: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Return where a segment is not made by the tag a component is about [segments, components]."""
+    tags = [f"{field.removeprefix(_TAGS)}=" if field.startswith(_TAGS) else None for field in fields]
+    made = [[tag is not None and segment.startswith(tag) for tag in tags] for segment in segments]
+    return ~np.array(made, dtype=np.bool_)
 
-    ``components``: of all monitors in one segment. The error allowed for the reference is divided by the
-    number of shares in the reference, since each of its errors would be a permanently false null.
+
+def nulls(
+    monitor: Monitor, reference: "Reference", segments: tuple[str, ...], varied: Variation, components: int
+) -> Nulls:
+    """Return what ``monitor`` tests in ``segments`` that vary by ``varied``.
+
+    Of the tag that makes a segment nothing is tested in it: all its events have one value, which would be a
+    change where it is compared with the whole model. ``components``: of all monitors in one segment. The
+    error allowed for the reference is divided by the number of shares in the reference, since each of its
+    errors would be a permanently false null.
     """
+    rows = rows_of(monitor, reference, segments)
     counted = observe(monitor, reference.summary, reference.layout)
     counted = Moments(counted.n[rows], counted.first[rows], counted.second[rows])
-    falling = questions_of(monitor, reference.layout).falling
+    questions = questions_of(monitor, reference.layout)
     shares = len(reference.layout.segments) * components
     log_error = float(np.log(max(shares, 1) / REFERENCE_ERROR))
     mean = counted.first / np.maximum(counted.n, 1.0)[:, None]
-    bound = monitor.bounds(counted, varied, falling, log_error)
+    bound = monitor.bounds(counted, varied, questions.falling, log_error)
     known = (counted.n > 0)[:, None]
+    if questions.fields:
+        known = known & _elsewhere(segments, questions.fields)
     return Nulls(np.where(known, mean, np.nan), np.where(known, bound, 1.0))
 
 

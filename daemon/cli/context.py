@@ -12,6 +12,7 @@ from typing import Any
 
 import platformdirs
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -108,7 +109,10 @@ def print_json(value: object) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-    """Print a table, for a terminal with lines and colours, else with tabs between; ``empty`` if it is."""
+    """Print a table, for a terminal in columns, else with tabs between; ``empty`` if it is.
+
+    On a terminal columns in which nothing stands are left out. The first, which other commands take, is whole.
+    """
     shown = [[_text(value) for value in row] for row in rows]
     if not sys.stdout.isatty():
         typer.echo("\t".join(columns))
@@ -118,9 +122,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
     if not shown:
         typer.echo(empty)
         return
-    table = Table(*columns, header_style="bold")
+    table = Table(box=SIMPLE_HEAD, show_edge=False, header_style="bold")
+    told = [position for position in range(len(columns)) if any(row[position] for row in shown)]
+    for position in told:
+        table.add_column(columns[position], no_wrap=position == 0, overflow="fold")
     for row in shown:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(row[position]) for position in told))
     Console().print(table)
 
 

@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Annotated
 
 import typer
@@ -16,9 +17,11 @@ from daemon.cli.context import clean, invocation, print_table
 from daemon.draft import Draft, Trial, draft, example
 from daemon.sampling import Sampled, sample
 from daemon.settings import KafkaSettings
-from sinks.errors import BadData, BadSettings, StrandlineError
+from sinks.errors import BadData, BadSettings
 
 __all__ = ["init"]
+
+_SECRET_BYTES = 24
 
 _SHOWN = 5
 
@@ -50,17 +53,22 @@ def init(
     names = read_classes(classes) if classes else ()
     if output.exists() and not force:
         raise BadSettings(f"{output} is there already: --force overwrites it, --output writes elsewhere")
+    if not output.parent.is_dir():
+        raise BadSettings(f"{output.parent}: there is no such directory to write {output.name} into")
     servers = [each.strip() for each in bootstrap_servers.split(",") if each.strip()]
     samples = _sample(servers, topic, most)
     found = draft(samples, topic, servers, names)
     found.postgres = postgres
+    found.secret = token_urlsafe(_SECRET_BYTES)
     _show(found)
     if not yes and sys.stdin.isatty():
         typer.confirm(f"Write {output}?", default=True, abort=True)
     try:
+        # It holds a secret, and perhaps a password.
+        output.touch(mode=0o600)
         output.write_text(found.toml(), encoding="utf-8")
     except OSError as error:
-        raise StrandlineError(f"{output}: {error.strerror}") from error
+        raise BadSettings(f"{output}: {error.strerror}") from error
     _show_next(context, found, output)
     if found.missing or (found.trial is not None and not found.trial.decoded):
         raise typer.Exit(1)
@@ -118,5 +126,5 @@ def _show_next(context: typer.Context, found: Draft, output: Path) -> None:
         typer.echo("Complete [events.fields] in it (docs/events.md tells how), then:")
     else:
         typer.echo("Look it over, then:")
-    for command in ("check", "db upgrade", "run"):
+    for command in ("db upgrade", "check", "run"):
         typer.echo(f"  {start} {command}")

@@ -7,10 +7,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
-from rich.table import Table
 
 from daemon import references
-from daemon.cli.context import open_database, settings_of
+from daemon.cli.context import clean, open_database, print_table, settings_of
 from detectors.columns import UNIT
 from detectors.layout import WHOLE
 from detectors.reference import Reference
@@ -82,10 +81,8 @@ def list_all(context: typer.Context, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(rows))
         return
-    table = Table("reference", "model", "version", "source", "events", "segments", "from window")
-    for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
-    Console().print(table)
+    columns = ("reference", "model", "version", "source", "events", "segments", "from window")
+    print_table(columns, [tuple(row.values()) for row in rows], empty="No reference yet; the models learn theirs.")
 
 
 @app.command()
@@ -118,12 +115,10 @@ def _show(title: str, reference: Reference, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"model": title, "events": events, "mean_confidence": mean, "classes": shares}))
         return
-    console = Console()
-    console.print(f"{title}: {events:,} events ({reference.source}), mean confidence {mean}")
-    table = Table("class", "share")
-    for label, share in sorted(shares.items(), key=lambda item: -item[1]):
-        table.add_row(label, f"{share:.4f}")
-    console.print(table)
+    confidence = "unknown" if mean is None else f"{mean:.4f}"
+    typer.echo(clean(f"{title}: {events:,} events ({reference.source}), mean confidence {confidence}"))
+    rows = [(label, f"{share:.4f}") for label, share in sorted(shares.items(), key=lambda item: -item[1])]
+    print_table(("class", "share"), rows, empty="")
 
 
 def _all(connection: Connection) -> list[tuple[ControlRecord, str, str, Reference]]:

@@ -21,7 +21,7 @@ class Section(BaseModel):
     """A table of the configuration: what it does not know it refuses, and nothing changes it."""
 
     # What is wrong with an input may be told to anybody, the input may be a secret.
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
     @classmethod
     @cache

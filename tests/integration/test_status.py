@@ -61,6 +61,16 @@ def test_all_is_well(well: Status) -> None:
 
 
 @pytest.mark.usefixtures("well")
+def test_partitions_at_the_same_event_time_are_told(connection: Connection) -> None:
+    connection.execute(
+        "INSERT INTO partition (topic, partition, owner, lease_until, event_high_us, next_offset, high_water)"
+        " SELECT topic, 1, owner, lease_until, event_high_us, next_offset, high_water FROM partition"
+    )
+    figures = collect(connection, SETTINGS).as_dict()
+    assert (figures["partitions"], figures["partition_spread_seconds"]) == (2, 0.0)
+
+
+@pytest.mark.usefixtures("well")
 def test_a_stopped_partition_and_incidents_are_told(connection: Connection) -> None:
     connection.execute("UPDATE partition SET stopped_reason = 'the topic was recreated'")
     connection.execute(

@@ -5,6 +5,7 @@ import typer
 from typer.testing import CliRunner
 
 from daemon.cli.main import app
+from sinks.errors import BadSettings
 
 
 def commands(group: typer.Typer = app, words: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -37,3 +38,10 @@ def test_help_fits_and_has_an_example(words: tuple[str, ...], monkeypatch: pytes
 def test_the_shell_completes_commands() -> None:
     typed = {"_STRANDLINE_COMPLETE": "complete_bash", "COMP_WORDS": "strandline dead", "COMP_CWORD": "1"}
     assert CliRunner(env=typed).invoke(app, prog_name="strandline").stdout.split() == ["deadletters"]
+
+
+def test_init_tells_before_it_asks_kafka_that_it_cannot_write() -> None:
+    command = ["init", "--topic", "predictions", "--bootstrap-servers", "localhost:1", "--output", "/nowhere/my.toml"]
+    refused = CliRunner().invoke(app, command)
+    assert isinstance(refused.exception, BadSettings)
+    assert "/nowhere: there is no such directory" in str(refused.exception)

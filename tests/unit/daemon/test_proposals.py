@@ -46,6 +46,14 @@ def flat(number: int) -> dict[str, Any]:
     }
 
 
+def terse(number: int) -> dict[str, Any]:
+    return {
+        "hdr": {"rid": f"r{number}", "svc": "toxicity", "rel": "7", "ts": (START + number) * 1000},
+        "in": {"txt": f"what a day, {number}"},
+        "out": {"scores": shares(), "label": CHANCE.choice(CLASSES)},
+    }
+
+
 def kserve(number: int) -> dict[str, Any]:
     return {
         "id": f"k-{number}",
@@ -127,6 +135,18 @@ def samples(make: Make, count: int = 200) -> list[Sampled]:
             },
         ),
         (
+            terse,
+            {
+                "id": "hdr.rid",
+                "time": "hdr.ts",
+                "model": "hdr.svc",
+                "version": "hdr.rel",
+                "prediction": "out.label",
+                "probabilities": "out.scores",
+                "payload": "in.txt",
+            },
+        ),
+        (
             kserve,
             {
                 "id": "id",
@@ -176,8 +196,10 @@ def test_the_fields_of_a_shape_never_seen_are_found(make: Make, expected: dict[s
     assert found.trial is not None
     assert (found.trial.decoded, found.trial.dead) == (200, ())
     file = tmp_path / "config.toml"
+    found.secret = "never the default"
     file.write_text(found.toml())
     written = load(file)
+    assert written.selection.secret.get_secret_value() == "never the default"
     assert written.events == found.settings().events
     assert written.model == found.settings().model
     assert (written.kafka.topics, written.kafka.bootstrap_servers) == (("topic",), ("host:9092",))

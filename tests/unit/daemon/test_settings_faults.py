@@ -43,6 +43,10 @@ def bad(tmp_path: Path, text: str | bytes, **environment: str) -> list[str]:
             "FILE:1: ingest.commit_seconds = 0: expected a number of seconds, more than 0",
         ),
         (
+            "ingest.commit_seconds = inf",
+            "FILE:1: ingest.commit_seconds = inf: expected a number of seconds, more than 0",
+        ),
+        (
             "[detection]\nsegments_cap = 300",
             "FILE:2: detection.segments_cap = 300: expected a whole number, at least 1, at most 256",
         ),

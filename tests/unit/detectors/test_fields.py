@@ -8,9 +8,10 @@ import pytest
 
 from detectors import growth
 from detectors.budget import Budget
+from detectors.categories import CategoryBlock
 from detectors.cohort import step
 from detectors.columns import DRAWS, Categories, Columns, Sightings
-from detectors.layout import Layout
+from detectors.layout import BlockSpec, Layout
 from detectors.reference import Reference
 from detectors.registry import unlearnt_layout
 from detectors.summary import Summary, fold
@@ -197,3 +198,27 @@ def test_caps_hold_while_learning_and_are_told() -> None:
     assert growth.beyond(fold(layout, few), growth.reached(layout, **caps)) == ()
     fielded = growth.with_fields(summary, fields_cap=1)
     assert growth.reached(fielded, **caps) == ("fields_cap",)
+
+
+def test_a_segment_is_not_asked_about_the_tag_that_makes_it() -> None:
+    """Compared with the whole model, which has other regions too, all its events would be a change."""
+    random = np.random.default_rng(9)
+    region = "tags.region"
+    values = ("eu", "us")
+
+    def with_regions(n: int, america: float) -> Columns:
+        columns = columns_of(random, n, World())
+        regions = Categories((random.random(n) < america).astype(np.int64), values)
+        return replace(columns, tags={"region": regions}, texts={**columns.texts, region: regions})
+
+    learnt = learnt_layout(random)
+    blocks = (*learnt.blocks, BlockSpec(CategoryBlock.kind, labels=values, field=region))
+    layout = replace(learnt, segments=("", "region=eu", "region=us"), blocks=blocks)
+    stream = Stream(layout, Reference(layout, fold(layout, with_regions(15_000, 0.03))))
+    stream.budget = Budget(windows=8640, segments_cap=16)
+    for _ in range(20):
+        stream.take(fold(layout, with_regions(1000, 0.03)))
+    assert fired(stream.steps) == []
+    for _ in range(5):
+        stream.take(fold(layout, with_regions(1000, 0.4)))
+    assert {(monitor, segment) for _, monitor, segment, _ in fired(stream.steps)} == {("categories", "")}
