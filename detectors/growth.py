@@ -116,7 +116,9 @@ def grown(layout: Layout, summary: Summary, *, segments_cap: int, classes_cap: i
 def reached(layout: Layout, *, segments_cap: int, classes_cap: int, fields_cap: int) -> tuple[str, ...]:
     """Return the names of the caps that leave ``layout`` no room: what it meets beyond them is counted as other."""
     fields = layout.blocks_of(NumberBlock.kind) + layout.blocks_of(CategoryBlock.kind)
-    watchable = [label for label in layout.block(FieldsBlock.kind).labels if label.split()[0] in _WATCHED]
+    # A layout from before fields were watched knows none.
+    known = [label for spec in layout.blocks_of(FieldsBlock.kind) for label in spec.labels]
+    watchable = [label for label in known if label.split()[0] in _WATCHED]
     full = {
         "segments_cap": len(layout.segments) >= segments_cap > 1,
         "classes_cap": len(layout.block(ClassesBlock.kind).labels) >= classes_cap,

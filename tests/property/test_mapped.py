@@ -18,7 +18,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 SHARE = st.floats(0, 1, allow_nan=False)
 ANY = st.recursive(st.none() | st.booleans() | st.integers(-9, 9) | TEXT, lambda inner: st.lists(inner, max_size=3))
 PATHS = st.tuples(KEYS, st.lists(KEYS | st.integers(0, 3), max_size=3)).map(lambda each: (each[0], *each[1]))
-_UNTRIED = {"members", "uncertainty", "objects", "log_probability"}
+_UNTRIED = {"members", "uncertainty"}
 EVENTS = st.fixed_dictionaries(
     {
         "id": TEXT,

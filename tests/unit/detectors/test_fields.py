@@ -179,6 +179,7 @@ def test_a_reference_from_before_fields_were_watched_goes_on_as_it_was() -> None
     stream = Stream(layout, reference)
     assert not fired(run(stream, random, 5, World(shift=3.0, wrong=0.5)))
     assert set(stream.steps[-1].readings.monitors) >= {"confidence", "classes"}
+    assert growth.reached(old, segments_cap=5, classes_cap=10, fields_cap=1) == ()
 
 
 def test_caps_hold_while_learning_and_are_told() -> None:
