@@ -45,7 +45,9 @@ _NAMES = {
     "confidence": r"^(confidence|certainty|prob|probability|score|max.?prob.*|top.?score)$",
     "features": r"^(features?|inputs?|instances?|x|columns|attributes|data)$|feature",
     "embedding": r"embed|vector",
-    "payload": r"^(payload|text|txt|prompt|image|image.?url|url|uri|sentence|message|content|body|document|query|input)$",
+    "payload": (
+        r"^(payload|text|txt|prompt|image|image.?url|url|uri|sentence|message|content|body|document|query|input)$"
+    ),
 }
 # Names that say nothing themselves, so that the one above them speaks.
 _GENERIC = {
