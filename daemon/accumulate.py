@@ -125,9 +125,12 @@ class Accumulation:
             order = np.lexsort(keys[::-1])
         ordered = keys[:, order]
         starts = np.flatnonzero((ordered[:, 1:] != ordered[:, :-1]).any(axis=0)) + 1
+        readers: list[FieldReader] = []
         for rows in np.split(order, starts):
             cohort_id, window, open_window, is_late = keys[:, rows[0]].tolist()
-            self._count_group(batch, rows, self.cohort_by_id(cohort_id), window, open_window, late=bool(is_late))
+            cohort = self.cohort_by_id(cohort_id)
+            readers.append(self._count_group(batch, rows, cohort, window, open_window, late=bool(is_late)))
+        self._buffer.expect(list(dict.fromkeys(readers)))
 
     def _lengths(self, batch: Batch) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the length of each event's windows, and how long they wait for late events; microseconds."""
@@ -143,7 +146,8 @@ class Accumulation:
 
     def _count_group(
         self, batch: Batch, rows: NDArray[np.intp], cohort: Cohort, window: int, open_window: int, *, late: bool
-    ) -> None:
+    ) -> FieldReader:
+        """Count events of one group; return what read their fields."""
         layout_id, layout = self._layout(cohort, open_window)
         reader = self._readers.get(layout_id)
         if reader is None:
@@ -156,6 +160,7 @@ class Accumulation:
             raise Fenced("a layout for a window in hand was published")
         part[1].add(fold(layout, columns, late=late))
         self._nominate(batch, rows, columns, cohort, window, layout)
+        return reader
 
     def _layout(self, cohort: Cohort, window: int) -> tuple[int, Layout]:
         layout_id = self._layout_id(cohort.id, window)
@@ -251,12 +256,13 @@ class Accumulation:
         topic, partition = batch.sources[batch.source_of[row]]
         code = int(columns.predicted.codes[row])
         confidence = float(columns.confidence[row])
+        event_id = batch.event(row).id
         normal = self._buffer.normal(topic, batch.values[row])
         event, truncated = self._keeping.with_candidate(cohort.model, normal)
         return Candidate(
             model=cohort.model,
             version=cohort.version,
-            event_id=batch.ids[row],
+            event_id=event_id,
             topic=topic,
             partition=partition,
             offset=batch.offsets[row],
@@ -273,5 +279,5 @@ class Accumulation:
             event=event,
             truncated=truncated,
             novel=novel,
-            digest=self._keeping.digest(batch.ids[row]),
+            digest=self._keeping.digest(event_id),
         )
