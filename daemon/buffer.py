@@ -19,6 +19,7 @@ from daemon.expected import Wishes, expected_of
 from daemon.keeping import Keeping
 from daemon.kinds import Own
 from daemon.records import Records
+from daemon.repeated import distinct
 from daemon.settings import MICROSECONDS, Settings
 from daemon.slots import FieldColumns, joined
 from daemon.surety import told_confidence, told_probabilities
@@ -274,8 +275,10 @@ class Buffer:
 def _codes(texts: Sequence[str | None], known: dict[str, int], kept: Callable[[str], str] = str) -> NDArray[np.int64]:
     """Return the code of each text, as it is ``kept``, -1 for None; new ones get the next codes in ``known``."""
     code_of: dict[str | None, int] = {}
-    for text in dict.fromkeys(texts):
+    for text in distinct(texts):
         code_of[text] = -1 if text is None else known.setdefault(kept(text), len(known))
+    if len(code_of) == 1:
+        return np.full(len(texts), code_of[texts[0]], dtype=np.int64)
     return np.array([code_of[text] for text in texts], dtype=np.int64)
 
 

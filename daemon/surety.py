@@ -59,12 +59,12 @@ def _plain(given: Sequence[Probabilities | msgspec.Struct], expected: Expected |
 
 def _some(shares: NDArray[np.float64], defects: NDArray[np.uint32]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return what is given of ``shares`` [n, classes], as told_probabilities."""
-    known = ~np.isnan(shares)
-    counts = known.sum(axis=1)
-    if counts.min() == shares.shape[1]:
-        return shares.ravel(), counts
+    missing = np.isnan(shares)
+    if not missing.any():
+        return shares.ravel(), np.full(len(shares), shares.shape[1], dtype=np.int64)
+    counts = (~missing).sum(axis=1)
     defects[counts == 0] |= _BAD_PROBABILITIES
-    return shares[known], counts
+    return shares[~missing], counts
 
 
 def _countable(probabilities: Probabilities, cohort: Cohort) -> bool:
