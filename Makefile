@@ -40,15 +40,17 @@ bench: .venv/.dev ## run every benchmark; each prints a table
 	@$(BIN)/python -m benchmarks.soak --quick --rate 1000
 
 lock: .venv/.dev ## resolve the dependencies anew (UPGRADE=1: to their newest versions)
-	@$(LOCK) --extra demo --group build -o requirements/demo.txt
-	@$(LOCK) --extra demo --extra parquet --group dev -c requirements/demo.txt -o requirements/dev.txt
+	@$(LOCK) pyproject.toml --extra demo --group build -o requirements/demo.txt
+	@$(LOCK) pyproject.toml --extra demo --extra parquet --group dev -c requirements/demo.txt -o requirements/dev.txt
+	@$(LOCK) pyproject.toml -c requirements/demo.txt -o requirements/run.txt
+	@$(LOCK) --group build -c requirements/demo.txt -o requirements/build.txt
 
 clean: ## remove .venv, caches and build results
 	@rm -rf .venv .cache build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 LOCK = $(BIN)/uv pip compile -q --cache-dir .cache/uv $(if $(UPGRADE),--upgrade) --universal --python-version 3.11 \
-	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock' pyproject.toml
+	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
 # One environment, from one of two locks; the stamp says which. pip alone installs it, and checks every hash.
 define install

@@ -43,6 +43,7 @@ __all__ = ["ROLES", "alone", "collect_rarely", "supervise"]
 log = structlog.get_logger()
 
 _RETRY_SECONDS = 1.0
+_REPEATED_SECONDS = 1.0
 SUPERVISOR = "supervisor"
 
 
@@ -139,7 +140,7 @@ def supervise(settings: Settings, verbosity: str) -> None:
 
 def _child(role: str, name: str, settings: Settings, verbosity: str, parent: int, pipe: Pipe) -> None:
     configure(verbosity, process=name, role=role)
-    stop = _stop_on_signals()
+    stop = _stop_on_signals(repeated_seconds=_REPEATED_SECONDS)
     _die_with(parent)
     health = Health(name, role)
     report_to(pipe, health)
@@ -175,14 +176,22 @@ def _connector(settings: Settings, name: str) -> Callable[[], Connection]:
     return connect_and_check
 
 
-def _stop_on_signals() -> Signal:
-    """Return a signal that SIGTERM and SIGINT set; a second one ends the process at once."""
+def _stop_on_signals(*, repeated_seconds: float = 0.0) -> Signal:
+    """Return a signal that SIGTERM and SIGINT set; a second one ends the process at once.
+
+    Within ``repeated_seconds`` it is the first one said again: Ctrl-C tells all processes of a terminal, and then the
+    supervisor tells its children.
+    """
     stop = Signal()
+    second_from = 0.0
 
     def on_signal(number: int, _: FrameType | None) -> None:
-        if stop.is_set():
+        nonlocal second_from
+        if not stop.is_set():
+            second_from = time.monotonic() + repeated_seconds
+            stop.set()
+        elif time.monotonic() >= second_from:
             os._exit(128 + number)
-        stop.set()
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)

@@ -40,8 +40,15 @@ def choose_config(given: Path | None) -> Path | None:
         return given
     if named := os.environ.get(CONFIG_VARIABLE):
         return Path(named)
-    places = (Path("config.toml"), platformdirs.user_config_path("strandline") / "config.toml")
-    return next((place for place in places if place.is_file()), None)
+    here = Path("config.toml")
+    if here.is_file():
+        return here
+    try:
+        of_user = platformdirs.user_config_path("strandline") / "config.toml"
+    except RuntimeError:
+        # In containers the user id may have no home directory.
+        return None
+    return of_user if of_user.is_file() else None
 
 
 def settings_of(context: typer.Context) -> Settings:
