@@ -132,7 +132,7 @@ class Container:
 
 @pytest.fixture(scope="module")
 def host(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    need("bwrap", "bubblewrap")
+    need("bwrap", "apt-get install bubblewrap")
     directory = tmp_path_factory.mktemp("compose")
     for name in compose()["secrets"]:
         (directory / name).write_text("a secret\n")
