@@ -166,7 +166,7 @@ class Buffer:
             # The window that is open when the first event of a partition is too old is that of Kafka's time.
             high_us=np.where(too_old & (high[:-1] == NEVER), kafka_time, high[:-1]),
             behind=too_old,
-            cohorts=np.array([cohort.id for cohort in taken.cohorts], dtype=np.int64),
+            cohorts=_cohort_ids(taken.cohorts),
             codes=_codes(taken.predicted, self._classes),
             confidence=told_confidence(taken.confidence, defects),
             probabilities=told_probabilities(taken, self._taking.expected, defects),
@@ -272,14 +272,18 @@ class Buffer:
         return Kept.joined([piece.fields for piece in self._pieces if isinstance(piece.fields, Kept)])
 
 
+def _cohort_ids(cohorts: Sequence[Cohort]) -> NDArray[np.int64]:
+    if cohorts.count(cohorts[0]) == len(cohorts):
+        return np.full(len(cohorts), cohorts[0].id, dtype=np.int64)
+    return np.fromiter((cohort.id for cohort in cohorts), np.int64, len(cohorts))
+
+
 def _codes(texts: Sequence[str | None], known: dict[str, int], kept: Callable[[str], str] = str) -> NDArray[np.int64]:
     """Return the code of each text, as it is ``kept``, -1 for None; new ones get the next codes in ``known``."""
     code_of: dict[str | None, int] = {}
     for text in distinct(texts):
         code_of[text] = -1 if text is None else known.setdefault(kept(text), len(known))
-    if len(code_of) == 1:
-        return np.full(len(texts), code_of[texts[0]], dtype=np.int64)
-    return np.array([code_of[text] for text in texts], dtype=np.int64)
+    return np.fromiter(map(code_of.__getitem__, texts), np.int64, len(texts))
 
 
 def _tag_text(tag: str) -> str:

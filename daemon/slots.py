@@ -201,11 +201,7 @@ def _categories(values: Sequence[str | bool | None]) -> Categories:
         if value is not None:
             name = _kept(value) if isinstance(value, str) else _BOOLEANS[value]
             code_of[value] = names.setdefault(name, len(names))
-    if len(code_of) == 2 and None not in values:
-        codes = np.zeros(len(values), dtype=np.int64)
-    else:
-        codes = np.array([code_of[value] for value in values], dtype=np.int64)
-    return Categories(codes, tuple(names))
+    return Categories(np.fromiter(map(code_of.__getitem__, values), np.int64, len(values)), tuple(names))
 
 
 def _kept(text: str) -> str:

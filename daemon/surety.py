@@ -20,9 +20,9 @@ _BAD_CONFIDENCE, _BAD_PROBABILITIES = (
 
 def told_confidence(given: Sequence[float | None], defects: NDArray[np.uint32]) -> NDArray[np.float64]:
     """Return the confidence that events tell, NaN for none; what can be none is noted in ``defects``."""
-    told = np.array([each is not None for each in given], dtype=np.bool_)
-    if not told.any():
+    if given.count(None) == len(given):
         return np.full(len(given), np.nan)
+    told = np.array([each is not None for each in given], dtype=np.bool_)
     confidence = np.array(given, dtype=np.float64)
     wrong = told & ~((confidence >= 0.0) & (confidence <= 1.0))
     defects[wrong] |= _BAD_CONFIDENCE
