@@ -200,9 +200,9 @@ class Buffer:
     def _draws(self) -> NDArray[np.uint64]:
         """Return the draws of all events, each by the key of its day; [n, draws]."""
         days = np.concatenate([piece.days for piece in self._pieces])
-        present, inverse = np.unique(days, return_inverse=True)
+        present = np.unique(days) if days.min() < days.max() else days[:1]
         keys = np.array([np.frombuffer(self._day_key(day), dtype="<u8") for day in present.tolist()])
-        return draws([piece.ids for piece in self._pieces], keys[inverse], len(DRAWS))
+        return draws([piece.ids for piece in self._pieces], keys[np.searchsorted(present, days)], len(DRAWS))
 
     def _day_key(self, day: int) -> bytes:
         key = self._day_keys.get(day)
