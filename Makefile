@@ -24,8 +24,8 @@ setup: .venv/.dev ## make .venv with everything for development
 demo: $(DEMO) ## show it live; EXIT=1 ends by itself, SEED=n varies the story
 	@exec $(BIN)/strandline demo $(if $(EXIT),--exit) $(if $(SEED),--seed $(SEED))
 
-test: check-maven .venv/.dev $(JARS) $(SERVERS) ## run the tests, with a real Kafka and PostgreSQL; ARGS=… goes to pytest
-	@$(BIN)/pytest $(ARGS)
+test: check-maven .venv/.dev $(JARS) $(SERVERS) ## run the tests, with a real Kafka and PostgreSQL; CLIENT=confluent: on that Kafka client; ARGS=… goes to pytest
+	@$(BIN)/pytest $(if $(CLIENT),--client $(CLIENT)) $(ARGS)
 
 lint: .venv/.dev ## check style, types, imports and spelling
 	@$(BIN)/ruff check -q .
@@ -41,7 +41,7 @@ bench: .venv/.dev ## run every benchmark; each prints a table
 
 lock: .venv/.dev ## resolve the dependencies anew (UPGRADE=1: to their newest versions)
 	@$(LOCK) pyproject.toml --extra demo --group build -o requirements/demo.txt
-	@$(LOCK) pyproject.toml --extra demo --extra parquet --group dev -c requirements/demo.txt -o requirements/dev.txt
+	@$(LOCK) pyproject.toml --extra confluent --extra demo --extra parquet --group dev -c requirements/demo.txt -o requirements/dev.txt
 	@$(LOCK) pyproject.toml -c requirements/demo.txt -o requirements/run.txt
 	@$(LOCK) --group build -c requirements/demo.txt -o requirements/build.txt
 
