@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from daemon.classnames import read_classes
 from daemon.cli.context import clean, invocation, print_table
-from daemon.draft import Draft, Trial, draft, example
+from daemon.draft import Draft, Trial, draft, example, values_of
 from daemon.sampling import Sampled, sample
 from daemon.settings import KafkaSettings
 from sinks.errors import BadData, BadSettings
@@ -38,6 +38,10 @@ def init(
         Path | None,
         typer.Option(help="Names of the classes, if probabilities come as an array: JSON, CSV, or one a line."),
     ] = None,
+    segment: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TAG", help="Watch each value of this tag apart, too; for several tags, several times."),
+    ] = None,
     postgres: Annotated[str, typer.Option(metavar="URL", help="The database. Default: to be set in the file.")] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Write without asking, on a terminal too.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
@@ -57,7 +61,7 @@ def init(
         raise BadSettings(f"{output.parent}: there is no such directory to write {output.name} into")
     servers = [each.strip() for each in bootstrap_servers.split(",") if each.strip()]
     samples = _sample(servers, topic, most)
-    found = draft(samples, topic, servers, names)
+    found = draft(samples, topic, servers, names, segment or ())
     found.postgres = postgres
     found.secret = token_urlsafe(_SECRET_BYTES)
     _show(found)
@@ -101,8 +105,19 @@ def _show(found: Draft) -> None:
     typer.echo("")
     if found.trial is not None:
         _print_trial(found.trial)
-    if found.missing:
-        typer.echo(clean(f"Not complete: {found.missing}"))
+    for each in found.missing:
+        typer.echo(clean(f"Not complete: {each}"))
+    _show_segments(found)
+
+
+def _show_segments(found: Draft) -> None:
+    if found.segments:
+        typer.echo(clean(f"Watched apart, too: each value of {', '.join(found.segments)}"))
+    others = {name: count for name, count in found.could_be_segments.items() if name not in found.segments}
+    if others:
+        first = shlex.quote(next(iter(others)))
+        typer.echo(clean(f"Tags whose values could be watched apart: {', '.join(values_of(others))}. To choose,"))
+        typer.echo(clean(f"name them: --segment {first}, or later in the file: segments"))
 
 
 def _print_trial(trial: Trial) -> None:

@@ -197,6 +197,73 @@ def test_the_environment_contradicting_itself_is_told(tmp_path: Path) -> None:
     ]
 
 
+JSON = '[events]\ndecoder = "json"\n[events.fields]\ntime = "ts"\nmodel = "m"\nprediction = "p"\n'
+EVERY_FIELD = (
+    "id, time, model, prediction, version, probabilities, confidence, uncertainty, members, features, embedding, tags, "
+    "payload, objects, log_probability, features.NAME, tags.NAME"
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("idd = 'x'", f"idd = 'x': expected one of {EVERY_FIELD}; did you mean id?"),
+        ("confidence.x = 'a'", 'confidence = {…}: expected a path such as "request.id"'),
+        ("tags.'' = 'a'", f"tags.\"\" = 'a': expected one of {EVERY_FIELD}"),
+        (
+            "id = 'a..b'",
+            (
+                "id = 'a..b': the path 'a..b': expected keys such as request.items[0].\"user.name\", "
+                "found '.b' at character 3"
+            ),
+        ),
+        ("id = '$'", "id = '$': the whole record can be the payload or the features, nothing else"),
+        ("id = 7", 'id = 7: expected a path such as "request.id"'),
+        ("id = { value = 'x' }", 'id = {…}: expected a path such as "request.id"'),
+        (
+            "version = { value = 7 }",
+            ('version = {…}: expected a path such as "request.id" or { value = "text" }, the same for all records'),
+        ),
+        (
+            """id = '"a\\"b"'""",
+            """id = '"a\\\\"b"': keys with quotes, backslashes or control characters cannot be mapped""",
+        ),
+        (
+            "\"tags.a\" = 'ts[0]'",
+            ("\"tags.a\" = 'ts[0]': 0 here and 'x' in id at the same place: an object has keys, an array positions"),
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_field_is_told_with_its_place_and_the_nearest(
+    tmp_path: Path, line: str, told: str
+) -> None:
+    before = "id = 'ts.x'\n" if line.startswith('"tags.a"') else ""
+    number = JSON.count("\n") + before.count("\n") + 1
+    assert bad(tmp_path, JSON + before + line) == [f"FILE:{number}: events.fields.{told}"]
+
+
+def test_every_fault_of_events_is_told_at_once_with_those_of_the_rest(tmp_path: Path) -> None:
+    told = bad(
+        tmp_path,
+        "ingest.workers = 0\n[events]\ndecoder = 'json'\n[events.fields]\ntim = 'ts'\nid = 7\n"
+        "[events.topic.a]\ndecoder = 'jsn'\n[events.topic.b]\nfields.id = 'x'\n[events.topic.'c.d']\ndecoder = 'json'",
+    )
+    assert [": ".join(line.split(": ")[:2]) for line in told] == [
+        "FILE:5: events.fields.tim = 'ts'",
+        "FILE:6: events.fields.id = 7",
+        "FILE:4: events.fields.time",
+        "FILE:4: events.fields.model",
+        "FILE:4: events.fields.prediction",
+        "FILE:8: events.topic.a.decoder = 'jsn'",
+        "FILE:10: events.topic.b.fields = {…}",
+        'FILE:11: events.topic."c.d".fields.time',
+        'FILE:11: events.topic."c.d".fields.model',
+        'FILE:11: events.topic."c.d".fields.prediction',
+        "FILE:1: ingest.workers = 0",
+    ]
+    assert told[5].endswith("expected one of json, strandline; did you mean json?")
+
+
 def test_a_contradiction_between_keys_is_told_without_the_rest_of_the_file(tmp_path: Path) -> None:
     secret = f'[selection]\nsecret = "{HIDDEN}"'
     text = f'[privacy]\ndrop_fields = ["tags.region"]\n{secret}\n[model.pets]\nsegments = ["region"]'
