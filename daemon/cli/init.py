@@ -3,7 +3,6 @@
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Annotated
@@ -13,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from daemon.classnames import read_classes
-from daemon.cli.context import clean, invocation, print_table
+from daemon.cli.context import clean, invocation, print_table, servers
 from daemon.draft import Draft, Trial, draft, example, values_of
 from daemon.sampling import Sampled, sample
 from daemon.settings import KafkaSettings
@@ -54,14 +53,16 @@ def init(
 
     Example: strandline init --topic predictions --bootstrap-servers kafka:9092
     """
+    if not topic.strip():
+        raise BadData("--topic: expected the name of a topic")
     names = read_classes(classes) if classes else ()
     if output.exists() and not force:
         raise BadSettings(f"{output} is there already: --force overwrites it, --output writes elsewhere")
     if not output.parent.is_dir():
         raise BadSettings(f"{output.parent}: there is no such directory to write {output.name} into")
-    servers = [each.strip() for each in bootstrap_servers.split(",") if each.strip()]
-    samples = _sample(servers, topic, most)
-    found = draft(samples, topic, servers, names, segment or ())
+    brokers = servers(bootstrap_servers)
+    samples = _sample(brokers, topic, most)
+    found = draft(samples, topic, brokers, names, segment or ())
     found.postgres = postgres
     found.secret = token_urlsafe(_SECRET_BYTES)
     _show(found)
@@ -78,8 +79,8 @@ def init(
         raise typer.Exit(1)
 
 
-def _sample(servers: Sequence[str], topic: str, most: int) -> list[Sampled]:
-    settings = KafkaSettings(bootstrap_servers=tuple(servers), topics=(topic,))
+def _sample(brokers: tuple[str, ...], topic: str, most: int) -> list[Sampled]:
+    settings = KafkaSettings(bootstrap_servers=brokers, topics=(topic,))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(f"reading {clean(topic)}", total=most)
