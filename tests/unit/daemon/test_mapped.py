@@ -87,6 +87,23 @@ def test_a_topic_has_the_decoder_that_is_set_for_it() -> None:
     assert json.loads(decoders.of("other").normal(json.dumps(record()).encode()))["model"] == "fraud"
 
 
+@pytest.mark.parametrize(
+    ("time", "reason", "words"),
+    [
+        ("yesterday", "wrong_shape", "Invalid RFC3339 encoded datetime"),
+        ("1969-12-31T23:59:59Z", "bad_time", "expected a time from 1970 to 9999, found 1969-12-31 23:59:59+00:00"),
+        ("-5", "wrong_shape", "Invalid RFC3339 encoded datetime"),
+        (-5, "bad_time", "expected a time from 1970 to 9999, found -5"),
+        (10**22, "bad_time", "expected a time from 1970 to 9999, found 10000000000000000000000"),
+        ([], "wrong_shape", "Expected `int | float | str`, got `array`"),
+    ],
+)
+def test_a_bad_time_is_told_with_its_place_in_the_record(time: object, reason: str, words: str) -> None:
+    rejected = refused(FIELDS, record(meta_ts_ms=time))
+    assert (rejected.reason, rejected.detail) == (reason, f"{words} - at `$.meta.ts_ms`")
+    assert mapped(FIELDS).decode_many([json.dumps(record(meta_ts_ms=time)).encode()]) is None
+
+
 def test_fields_are_found_by_their_paths() -> None:
     found = read(
         {
