@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from daemon.settings import CONFIG_VARIABLE, Settings, load
+from daemon.settings import CONFIG_VARIABLE, Settings, check_server, load
 from sinks.database import Connection, check_version, connect
 from sinks.errors import BadData
 
@@ -29,6 +29,7 @@ __all__ = [
     "person",
     "print_json",
     "print_table",
+    "servers",
     "settings_of",
     "when",
 ]
@@ -108,6 +109,23 @@ def person(given: str | None, option: str) -> str:
     except (KeyError, OSError):
         # In containers the user id may have no name.
         return "unknown"
+
+
+def servers(given: str) -> tuple[str, ...]:
+    """Return the brokers given with ``--bootstrap-servers``, with commas between.
+
+    Raises
+    ------
+    BadData
+        One of them is none.
+    """
+    found = tuple(dict.fromkeys(each.strip() for each in given.split(",") if each.strip()))
+    try:
+        for each in found or ("",):
+            check_server(each)
+    except ValueError as error:
+        raise BadData(f"--bootstrap-servers: {error}") from error
+    return found
 
 
 def print_json(value: object) -> None:

@@ -17,7 +17,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from daemon.buffer import NEVER, Buffer, Cohort
-from daemon.cli.context import clean, settings_of
+from daemon.cli.context import clean, servers, settings_of
 from daemon.decoders.paths import Step, find, parse_path, show_path
 from daemon.demo.interruption import EXIT_CODE, Interrupted, Interruption
 from daemon.draft import Trial, try_out
@@ -208,12 +208,12 @@ def _report(file: Path | None, rows: list[Sampled], trial: Trial, *, as_json: bo
         typer.echo(f"… and {len(trial.dead) - _SHOWN:,} more (all with --json)")
 
 
-def _kafka(context: typer.Context, topic: str | None, servers: str | None) -> KafkaSettings:
+def _kafka(context: typer.Context, topic: str | None, brokers: str | None) -> KafkaSettings:
     changes: dict[str, object] = {}
     if topic is not None:
         changes["topics"] = (topic,)
-    if servers is not None:
-        changes["bootstrap_servers"] = tuple(each.strip() for each in servers.split(",") if each.strip())
+    if brokers is not None:
+        changes["bootstrap_servers"] = servers(brokers)
     return settings_of(context).kafka.model_copy(update=changes)
 
 

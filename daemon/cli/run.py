@@ -25,7 +25,9 @@ database = typer.Typer(no_args_is_help=True, help="The database's tables.")
 def run(
     context: typer.Context,
     role: Annotated[str, typer.Option(help=f"Run one part only: {', '.join(ROLES)}. Default: all, supervised.")] = "",
-    workers: Annotated[int | None, typer.Option(min=1, help="Ingest processes, instead of ingest.workers.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Ingest processes, instead of ingest.workers.")
+    ] = None,
     ops_port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Port for health and metrics, instead of ops.port; 0: none.")
     ] = None,

@@ -8,25 +8,46 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from daemon.settings.kafka_security import KafkaSecurity
-from daemon.settings.section import Seconds, Section
+from daemon.settings.section import Names, Section
 
-__all__ = ["KafkaSettings", "PostgresSettings"]
+__all__ = ["KafkaSettings", "PostgresSettings", "check_server"]
 
 
 _PORTS = re.compile(r"[\d,]*")
+_SERVER = re.compile(r"(\w+://)?([^\s:/,\[\]]+|\[[0-9A-Fa-f:.]+(%\w+)?\]):(?P<port>[0-9]{1,5})")
+
+
+def check_server(text: str) -> None:
+    """Check that a text names a Kafka broker.
+
+    Raises
+    ------
+    ValueError
+        It does not; the message says what was expected.
+    """
+    found = _SERVER.fullmatch(text)
+    if found is None or not 0 < int(found["port"]) < 65_536:
+        raise ValueError(f'expected host:port, such as "localhost:9092", found {text!r}')
 
 
 class KafkaSettings(KafkaSecurity):
     """Where events come from."""
 
-    bootstrap_servers: tuple[str, ...] = ("localhost:9092",)
-    topics: Annotated[tuple[str, ...], Field(min_length=1)] = ("predictions",)
+    bootstrap_servers: Annotated[Names, Field(min_length=1)] = ("localhost:9092",)
+    topics: Annotated[Names, Field(min_length=1)] = ("predictions",)
     group: str = "strandline"
     assignment: Literal["group", "static"] = "group"
     start: Literal["earliest", "latest"] = "earliest"
     client: Literal["kafka-python", "confluent"] = "kafka-python"
-    session_timeout_seconds: Seconds = 30
-    fetch_wait_seconds: Seconds = 0.05
+    session_timeout_seconds: Annotated[float, Field(gt=0, le=1800)] = 30
+    fetch_wait_seconds: Annotated[float, Field(gt=0, le=60)] = 0.05
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _servers_have_ports(cls, servers: tuple[str, ...]) -> tuple[str, ...]:
+        for server in servers:
+            check_server(server)
+        return servers
 
 
 class PostgresSettings(Section):

@@ -74,8 +74,9 @@ def test_a_topic_never_seen_is_described_counted_and_labelled(
 ) -> None:
     (tmp_path / "names.json").write_text('{"0": "honest", "1": "fraud"}')
     arguments = ("init", "--topic", topic, "--bootstrap-servers", kafka.bootstrap, "--classes", "names.json")
-    code, out, err = run(tmp_path, *arguments, "--postgres", database, "-o", "my.toml")
+    code, out, err = run(tmp_path, *arguments, "--postgres", database, "-o", "my.toml", "--segment", "region")
     assert code == 0, err
+    assert "Watched apart, too: each value of region" in out
     assert f"{COUNT} records can be used, 1 would be dead letters" in out
     for row in ("id\trequest.id\t", "probabilities\tresponse.scores\t", "payload\trequest.text\t", "missing_field"):
         assert row in out
@@ -122,7 +123,7 @@ def test_init_tells_what_is_in_the_way(kafka: ApacheKafka, tmp_path: Path) -> No
     (tmp_path / "config.toml").write_text('[events]\ndecoder = "avro"\n')
     code, _, err = run(tmp_path, "run")
     assert code == 2
-    assert "events.decoder = 'avro': expected one of json, strandline" in err
+    assert "config.toml:2: events.decoder = 'avro': expected one of json, strandline" in err
 
 
 def config(home: Path, kafka: ApacheKafka, topic: str) -> None:
