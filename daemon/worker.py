@@ -112,6 +112,8 @@ class Worker:
             if not self._kafka_away:
                 self._positions.raise_idle(now)
             self._commit()
+            # Only now: a database may let itself be read, but have no room to write.
+            occurrences.service_back(self._health, "database")
         if now - self._last_discovery > _NEW_PARTITIONS_SECONDS:
             self._discover()
         if now - self._last_claim > _STANDBY_SECONDS:
@@ -244,7 +246,6 @@ class Worker:
                     self._directory.refresh()
             except DatabaseUnavailable:
                 continue
-            occurrences.service_back(self._health, "database")
             return
 
     def _wait_for_kafka(self, gone: KafkaUnavailable) -> None:
