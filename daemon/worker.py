@@ -96,8 +96,8 @@ class Worker:
     def _turn(self) -> None:
         self._health.beat()
         poll = self._source.poll(_POLL_SECONDS, self._settings.ingest.poll_records)
-        if poll.rebalanced:
-            # The records of this poll may be of partitions that are no longer ours, or from the wrong offset.
+        if poll.rebalanced or self._positions.topics_changed():
+            # The records of this poll may be of partitions that are no longer ours, or from the wrong offset, or topic.
             self._claim()
             return
         if poll.out_of_range:

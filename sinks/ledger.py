@@ -182,6 +182,22 @@ class Ledger:
         with faults_as_ours():
             self.connection.execute(statement("ledger", "stop"), [reason, *partition, epoch])
 
+    def stop_recreated(self, ids: Mapping[str, str], reason: str) -> dict[Partition, int]:
+        """Stop what was read of topics that have another id by now; return where each stood.
+
+        ``ids``: Kafka's own ids of topics, by their names.
+        """
+        with faults_as_ours():
+            rows = self.connection.execute(
+                statement("ledger", "stop_recreated"), {**_ids(ids), "reason": reason}
+            ).fetchall()
+        return {(row[0], row[1]): row[2] for row in rows}
+
+    def note_topics(self, ids: Mapping[str, str]) -> None:
+        """Note which topics the offsets of partitions are of, where that was not known."""
+        with faults_as_ours():
+            self.connection.execute(statement("ledger", "note_topics"), _ids(ids))
+
     def highest(self, topics: Sequence[str]) -> int | None:
         """Return the greatest event time of all partitions."""
         with faults_as_ours():
@@ -192,6 +208,10 @@ class Ledger:
         """Let others claim at once what this owner holds."""
         with faults_as_ours():
             self.connection.execute(statement("ledger", "release"), [self.owner])
+
+
+def _ids(ids: Mapping[str, str]) -> dict[str, object]:
+    return {"topics": list(ids), "ids": list(ids.values())}
 
 
 def _names(partitions: Iterable[Partition]) -> dict[str, object]:

@@ -83,6 +83,21 @@ WHERE topic = %s AND partition = %s AND epoch = %s AND next_offset IS NOT DISTIN
 UPDATE partition SET stopped_reason = %s, updated_at = now()
 WHERE topic = %s AND partition = %s AND epoch = %s
 
+-- name: stop_recreated
+-- A new epoch: who still reads it by the old offsets is fenced. Where nothing was read the offsets hold for any topic.
+UPDATE partition AS p
+SET stopped_reason = %(reason)s, epoch = p.epoch + 1, updated_at = now()
+FROM unnest(%(topics)s::text[], %(ids)s::text[]) AS told (topic, id)
+WHERE p.topic = told.topic AND p.topic_id <> told.id AND p.next_offset > 0 AND p.stopped_reason IS NULL
+RETURNING p.topic, p.partition, p.next_offset
+
+-- name: note_topics
+UPDATE partition AS p
+SET topic_id = told.id
+FROM unnest(%(topics)s::text[], %(ids)s::text[]) AS told (topic, id)
+WHERE p.topic = told.topic AND p.topic_id IS DISTINCT FROM told.id AND p.stopped_reason IS NULL
+  AND (p.topic_id IS NULL OR coalesce(p.next_offset, 0) = 0)
+
 -- name: release
 UPDATE partition SET lease_until = now() WHERE owner = %s
 
