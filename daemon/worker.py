@@ -191,7 +191,6 @@ class Worker:
                 return
 
     def _start_over(self) -> None:
-        self._controls.refresh(self._ledger.connection)
         self._directory.refresh()
         self._discover()
 
@@ -240,7 +239,6 @@ class Worker:
                 with faults_as_ours():
                     self._ledger.connection.close()
                     self._ledger.connection = self._connect()
-                    self._controls.refresh(self._ledger.connection)
                     self._directory.refresh()
             except DatabaseUnavailable:
                 continue

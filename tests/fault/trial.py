@@ -262,6 +262,10 @@ class Trial:
         """Wait until a process has ended by itself."""
         self.wait_for(lambda: not process.running, f"{process.name} at its end")
 
+    def wait_until_claimed(self, process: Process) -> None:
+        """Wait until a worker has partitions to read."""
+        self.wait_for(lambda: process.says("ingest.claimed"), f"{process.name} with partitions")
+
     def wait_until_read(self, share: float) -> None:
         """Wait until this share of the stream has been read."""
         self.wait_for(lambda: self.read_share() >= share, f"{share:.0%} of the stream read")

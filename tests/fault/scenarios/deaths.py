@@ -48,6 +48,7 @@ def asked_to_leave_under_load(trial: Trial) -> None:
     with trial.feed.spread_over(rounds * 6.0):
         for number in range(rounds):
             leaving = trial.start()
+            trial.wait_until_claimed(leaving)
             trial.wait_until_read((number + 1) / (rounds + 2))
             took.append(leaving.terminate())
             if leaving.popen.returncode != 0 or took[-1] > LEAVE_SECONDS:
