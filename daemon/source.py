@@ -1,7 +1,7 @@
 """Where events come from: the small part of a Kafka consumer that the worker needs."""
 
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -9,8 +9,8 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from kafka.structs import OffsetAndMetadata
 
-from daemon.buffer import Record
 from daemon.kafka_clients import REQUEST_MS, KafkaUnavailable, reaching
+from daemon.records import Records
 from daemon.settings import KafkaSettings
 from sinks.ledger import Partition
 
@@ -28,7 +28,7 @@ _NO_OFFSET_SECONDS = 0.05
 class Poll:
     """What one poll gave. ``rebalanced``: partitions came or went since the last one, so ``records`` are void."""
 
-    records: Mapping[Partition, Sequence[Record]] = field(default_factory=dict)
+    records: Mapping[Partition, Records] = field(default_factory=dict)
     rebalanced: bool = False
     out_of_range: Mapping[Partition, int] = field(default_factory=dict)
 
@@ -145,7 +145,7 @@ class KafkaSource:
         if self._flag.raised:
             self._flag.raised = False
             return Poll(rebalanced=True)
-        return Poll({(tp.topic, tp.partition): records for tp, records in found.items()})
+        return Poll({(tp.topic, tp.partition): Records.of(records) for tp, records in found.items()})
 
     def partitions(self) -> set[Partition]:
         """See Source."""
