@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.coordinator.assignors.range import RangePartitionAssignor
+from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from kafka.structs import OffsetAndMetadata
 
@@ -16,6 +19,9 @@ from sinks.ledger import Partition
 
 __all__ = ["KafkaSource", "KafkaUnavailable", "Poll", "Source"]
 
+_ASSIGNORS = {
+    each.name: each for each in (RangePartitionAssignor, RoundRobinPartitionAssignor, CooperativeStickyAssignor)
+}
 _PROBE_MS = 3000
 # The client's own pauses grow to 30 s: too long to wait for a broker that is back.
 _RECONNECT_MS = 2000
@@ -121,6 +127,8 @@ class KafkaSource:
                 max_partition_fetch_bytes=max(1_048_576, max_event_bytes),
                 fetch_max_wait_ms=round(settings.fetch_wait_seconds * 1000),
                 session_timeout_ms=round(settings.session_timeout_seconds * 1000),
+                max_poll_interval_ms=round(settings.max_poll_interval_seconds * 1000),
+                partition_assignment_strategy=[_ASSIGNORS[settings.partition.assignment.strategy]],
                 heartbeat_interval_ms=max(1, round(settings.session_timeout_seconds * 1000 / 4)),
                 metadata_max_age_ms=30_000,
                 reconnect_backoff_max_ms=_RECONNECT_MS,

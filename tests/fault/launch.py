@@ -16,7 +16,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
@@ -25,7 +25,7 @@ from psycopg.transaction import BaseTransaction
 
 from daemon.__main__ import main
 from daemon.accumulate import Accumulation
-from daemon.buffer import Record
+from daemon.records import Records
 from sinks import effects
 from sinks.ledger import Ledger
 
@@ -110,7 +110,7 @@ def _after_commit(hit: Hit, _: bytes) -> None:
 def _batch(hit: Hit, _: bytes) -> None:
     add = Accumulation.add
 
-    def wrapped(self: Accumulation, topic: str, partition: int, records: Iterable[Record], high_us: int) -> int:
+    def wrapped(self: Accumulation, topic: str, partition: int, records: Records, high_us: int) -> int:
         high_us = add(self, topic, partition, records, high_us)
         hit()
         return high_us
@@ -121,11 +121,10 @@ def _batch(hit: Hit, _: bytes) -> None:
 def _event(hit: Hit, text: bytes) -> None:
     add = Accumulation.add
 
-    def wrapped(self: Accumulation, topic: str, partition: int, records: Iterable[Record], high_us: int) -> int:
-        given = list(records)
-        if any(text in (record.value or b"") for record in given):
+    def wrapped(self: Accumulation, topic: str, partition: int, records: Records, high_us: int) -> int:
+        if any(text in (value or b"") for value in records.values):
             hit()
-        return add(self, topic, partition, given, high_us)
+        return add(self, topic, partition, records, high_us)
 
     Accumulation.add = wrapped  # type: ignore[method-assign]
 
