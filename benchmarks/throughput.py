@@ -32,6 +32,7 @@ from daemon.buffer import NEVER, Buffer, Cohort
 from daemon.fields import FieldReader
 from daemon.logs import configure
 from daemon.processes import collect_rarely
+from daemon.records import Records
 from daemon.settings import Settings
 from daemon.source import KafkaSource, Poll
 from daemon.worker import Worker
@@ -96,18 +97,11 @@ def produce(bootstrap: str, topic: str, count: int) -> int:
     return size // count
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
-    offset: int
-    value: bytes
-    timestamp: int = START * 1000
-
-
 def learnt_layout(settings: Settings) -> Layout:
     """Return the layout that the first events make: their fields, edges and values."""
     cohort = Cohort(0, MODEL, "1", settings.of(MODEL))
     buffer = Buffer(settings, lambda _model, _version: cohort)
-    buffer.add(TOPIC, 0, [_Record(number, value) for number, value in enumerate(events(10_000))], NEVER)
+    buffer.add(TOPIC, 0, Records(range(10_000), [START * 1000] * 10_000, list(events(10_000))), NEVER)
     batch = buffer.batch()
 
     def counted(layout: Layout) -> Summary:

@@ -5,15 +5,16 @@ labelling at the rates in force for that window. Nothing here depends on how the
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.buffer import Batch, Buffer, Cohort, Record
+from daemon.buffer import Batch, Buffer, Cohort
 from daemon.fields import FieldReader
 from daemon.keeping import Keeping
+from daemon.records import Records
 from daemon.settings import Settings
 from detectors import selection
 from detectors.classes import ClassesBlock
@@ -56,7 +57,7 @@ class Accumulation:
         self._keeping = Keeping(self.settings)
         self._buffer = Buffer(self.settings, self.cohort_of)
 
-    def add(self, topic: str, partition: int, records: Iterable[Record], high_us: int) -> int:
+    def add(self, topic: str, partition: int, records: Records, high_us: int) -> int:
         """Take in one partition's records, in offset order; return its greatest event time after them."""
         before = len(self._buffer)
         high_us = self._buffer.add(topic, partition, records, high_us)
@@ -124,9 +125,12 @@ class Accumulation:
             order = np.lexsort(keys[::-1])
         ordered = keys[:, order]
         starts = np.flatnonzero((ordered[:, 1:] != ordered[:, :-1]).any(axis=0)) + 1
+        readers: list[FieldReader] = []
         for rows in np.split(order, starts):
             cohort_id, window, open_window, is_late = keys[:, rows[0]].tolist()
-            self._count_group(batch, rows, self.cohort_by_id(cohort_id), window, open_window, late=bool(is_late))
+            cohort = self.cohort_by_id(cohort_id)
+            readers.append(self._count_group(batch, rows, cohort, window, open_window, late=bool(is_late)))
+        self._buffer.expect(list(dict.fromkeys(readers)))
 
     def _lengths(self, batch: Batch) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the length of each event's windows, and how long they wait for late events; microseconds."""
@@ -142,7 +146,8 @@ class Accumulation:
 
     def _count_group(
         self, batch: Batch, rows: NDArray[np.intp], cohort: Cohort, window: int, open_window: int, *, late: bool
-    ) -> None:
+    ) -> FieldReader:
+        """Count events of one group; return what read their fields."""
         layout_id, layout = self._layout(cohort, open_window)
         reader = self._readers.get(layout_id)
         if reader is None:
@@ -155,6 +160,7 @@ class Accumulation:
             raise Fenced("a layout for a window in hand was published")
         part[1].add(fold(layout, columns, late=late))
         self._nominate(batch, rows, columns, cohort, window, layout)
+        return reader
 
     def _layout(self, cohort: Cohort, window: int) -> tuple[int, Layout]:
         layout_id = self._layout_id(cohort.id, window)
@@ -250,12 +256,13 @@ class Accumulation:
         topic, partition = batch.sources[batch.source_of[row]]
         code = int(columns.predicted.codes[row])
         confidence = float(columns.confidence[row])
+        event_id = batch.event(row).id
         normal = self._buffer.normal(topic, batch.values[row])
         event, truncated = self._keeping.with_candidate(cohort.model, normal)
         return Candidate(
             model=cohort.model,
             version=cohort.version,
-            event_id=batch.ids[row],
+            event_id=event_id,
             topic=topic,
             partition=partition,
             offset=batch.offsets[row],
@@ -272,5 +279,5 @@ class Accumulation:
             event=event,
             truncated=truncated,
             novel=novel,
-            digest=self._keeping.digest(batch.ids[row]),
+            digest=self._keeping.digest(event_id),
         )

@@ -3,39 +3,41 @@
 What is computed for an event depends on that event and on its partition's watermark alone, never on the batch.
 """
 
-import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import chain
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.carried import Carried, Kept, Read
 from daemon.decoders.registry import Decoders
-from daemon.events import MAX_NAME, MAX_PROBABILITIES, NULL, Rejected
+from daemon.draws import KEY_BYTES, Texts, draws
+from daemon.events import MAX_NAME, Event, Rejected
+from daemon.expected import Wishes, expected_of
 from daemon.keeping import Keeping
 from daemon.kinds import Own
+from daemon.records import Records
 from daemon.settings import MICROSECONDS, Settings
-from daemon.taking import DEFECT, Cohort, Probabilities, Record, Taken, Taking
+from daemon.slots import FieldColumns, joined
+from daemon.surety import told_confidence, told_probabilities
+from daemon.taking import DEFECT, Cohort, Taken, Taking
 from detectors.columns import DRAWS, Categories, Columns
 from detectors.probabilities import top_two
 from sinks.effects import DeadLetter
 
-__all__ = ["NEVER", "Batch", "Buffer", "Cohort", "Record"]
+__all__ = ["NEVER", "Batch", "Buffer", "Cohort"]
 
 NEVER = -(2**62)
 """The greatest event time of a partition that has seen none."""
 _DAY_US = 86_400 * MICROSECONDS
-_CLAMPED, _BAD_CONFIDENCE, _BAD_PROBABILITIES = (
-    np.uint32(DEFECT[name]) for name in ("clamped", "confidence_invalid", "probabilities_invalid")
-)
+_CLAMPED, _BAD_PROBABILITIES = (np.uint32(DEFECT[name]) for name in ("clamped", "probabilities_invalid"))
+_SAYS_NOTHING = Own()
+_DOUBT = Own._fields.index("doubt")
 _LAST_TIME_MS = 2**53
 _DAYS_KEPT = 1000
 """Keys kept at once: a stream of wild dates must not fill the memory."""
-_Features = msgspec.Raw | None
-_Tags = Mapping[str, str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,9 @@ class Batch:
     """n decoded events of any cohorts: ``columns`` and, beside them, where each came from.
 
     ``time_us``: int64 [n]; ``high_us``: int64 [n], the greatest event time of its partition before it;
-    ``behind``: bool [n], older than anything that is counted; ``cohorts``: int64 [n]. ``features`` (JSON),
-    ``tags`` and ``own`` (the numbers it says) are still to be read, since the layout tells which of them.
+    ``behind``: bool [n], older than anything that is counted; ``cohorts``: int64 [n].
+    ``fields`` and ``own`` (float64 [n, Own], NaN where there is none; None if all are) are still to be read, since
+    the layout tells which of them. ``event`` decodes one again: nearly all are only counted.
     """
 
     columns: Columns
@@ -55,16 +58,15 @@ class Batch:
     sources: Sequence[tuple[str, int]]
     source_of: NDArray[np.int64]
     offsets: Sequence[int]
-    ids: Sequence[str]
     values: Sequence[bytes]
-    features: Sequence[_Features]
-    tags: Sequence[_Tags]
-    own: Sequence[Own | None]
+    fields: Carried
+    own: NDArray[np.float64] | None
+    event: Callable[[int], Event]
 
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Events that were taken together. ``probabilities``: all of them as doubles, and how many each event has."""
+    """Events that were taken together. ``probabilities``: one event's after the other, and how many each has."""
 
     source: int
     time_us: NDArray[np.int64]
@@ -73,15 +75,14 @@ class _Piece:
     cohorts: NDArray[np.int64]
     codes: NDArray[np.int64]
     confidence: NDArray[np.float64]
-    probabilities: tuple[bytes, NDArray[np.int64]]
-    hashes: NDArray[np.uint64]
+    probabilities: tuple[NDArray[np.float64], NDArray[np.int64]]
+    days: NDArray[np.int64]
     defects: NDArray[np.uint32]
     offsets: Sequence[int]
-    ids: Sequence[str]
+    ids: Texts
     values: Sequence[bytes]
-    features: Sequence[_Features]
-    tags: Sequence[_Tags]
-    own: Sequence[Own | None]
+    fields: FieldColumns | Kept
+    own: NDArray[np.float64] | None
 
 
 class Buffer:
@@ -119,23 +120,31 @@ class Buffer:
     def __len__(self) -> int:
         return self._count
 
-    def add(self, topic: str, partition: int, records: Iterable[Record], high_us: int) -> int:
+    def add(self, topic: str, partition: int, records: Records, high_us: int) -> int:
         """Decode one partition's records, in offset order; return the greatest event time after them."""
         source = self._sources.setdefault((topic, partition), len(self._sources))
-        given = list(records)
-        full = [record for record in given if record.value is not None]
-        if len(full) < len(given):
-            tombstones = len(given) - len(full)
+        full = records.without_tombstones()
+        if tombstones := len(records) - len(full):
             self.tombstones[topic, partition] = self.tombstones.get((topic, partition), 0) + tombstones
 
-        def reject(record: Record, value: bytes, rejected: Rejected) -> None:
-            letter = DeadLetter(topic, partition, record.offset, rejected.reason, rejected.detail, value)
+        def reject(offset: int, value: bytes, rejected: Rejected) -> None:
+            letter = DeadLetter(topic, partition, offset, rejected.reason, rejected.detail, value)
             self.dead_letters.append(letter)
 
         if full:
             for taken in self._taking.take(self._decoders.of(topic), full, reject):
                 high_us = self._add(source, taken, high_us)
         return high_us
+
+    def expect(self, wishes: Sequence[Wishes]) -> None:
+        """Be told what is read of the events that were counted: most that come are likely to hold the same.
+
+        Nothing may wait.
+        """
+        assert not self._count
+        expected = self._taking.expected
+        if expected is None or not all(expected.covers(each) for each in wishes):
+            self._taking.expected = expected_of(wishes)
 
     def normal(self, topic: str, value: bytes) -> bytes:
         """Return a record that was taken as our own event: what is stored of it."""
@@ -158,16 +167,15 @@ class Buffer:
             behind=too_old,
             cohorts=np.array([cohort.id for cohort in taken.cohorts], dtype=np.int64),
             codes=_codes(taken.predicted, self._classes),
-            confidence=_confidence(taken.confidence, defects),
-            probabilities=_probabilities(taken, defects),
-            hashes=self._draws(taken.ids, time // _DAY_US),
+            confidence=told_confidence(taken.confidence, defects),
+            probabilities=told_probabilities(taken, self._taking.expected, defects),
+            days=time // _DAY_US,
             defects=defects,
             offsets=taken.offsets,
-            ids=taken.ids,
+            ids=Texts(taken.ids),
             values=taken.values,
-            features=[None if each is NULL else each for each in taken.features],
-            tags=taken.tags,
-            own=taken.own,
+            fields=taken.fields,
+            own=np.array([each or _SAYS_NOTHING for each in taken.own]) if any(taken.own) else None,
         )
         self._add_tags(taken)
         self._pieces.append(piece)
@@ -188,16 +196,12 @@ class Buffer:
                 ]
             codes.extend(_codes(found, known, _tag_text).tolist())
 
-    def _draws(self, ids: Sequence[str], days: NDArray[np.int64]) -> NDArray[np.uint64]:
-        """Return the draws of events, each by the key of its day; [n, draws]."""
-        # The key takes longer than the id: each day's is worked in once, and copied.
-        hashers = {day: blake2b(digest_size=8 * len(DRAWS), key=self._day_key(day)) for day in set(days.tolist())}
-        digests = []
-        for name, day in zip(ids, days.tolist(), strict=True):
-            hasher = hashers[day].copy()
-            hasher.update(name.encode())
-            digests.append(hasher.digest())
-        return np.frombuffer(b"".join(digests), dtype="<u8").reshape(-1, len(DRAWS))
+    def _draws(self) -> NDArray[np.uint64]:
+        """Return the draws of all events, each by the key of its day; [n, draws]."""
+        days = np.concatenate([piece.days for piece in self._pieces])
+        present, inverse = np.unique(days, return_inverse=True)
+        keys = np.array([np.frombuffer(self._day_key(day), dtype="<u8") for day in present.tolist()])
+        return draws([piece.ids for piece in self._pieces], keys[inverse], len(DRAWS))
 
     def _day_key(self, day: int) -> bytes:
         key = self._day_keys.get(day)
@@ -205,7 +209,7 @@ class Buffer:
             if len(self._day_keys) > _DAYS_KEPT:
                 self._day_keys.clear()
             secret = self._settings.selection.secret.get_secret_value().encode()[:64]
-            key = blake2b(f"strandline draw {day}".encode(), key=secret, digest_size=32).digest()
+            key = blake2b(f"strandline draw {day}".encode(), key=secret, digest_size=KEY_BYTES).digest()
             self._day_keys[day] = key
         return key
 
@@ -214,11 +218,24 @@ class Buffer:
         pieces = self._pieces
         known = np.concatenate([piece.confidence for piece in pieces])
         lengths = np.concatenate([piece.probabilities[1] for piece in pieces])
-        flat = np.frombuffer(b"".join(piece.probabilities[0] for piece in pieces), dtype=np.float64)
+        flat = np.concatenate([piece.probabilities[0] for piece in pieces])
         top, second, valid = top_two(flat, lengths)
         flags = np.concatenate([piece.defects for piece in pieces])
         flags |= np.where((lengths > 0) & ~valid, _BAD_PROBABILITIES, np.uint32(0))
-        own = list(chain.from_iterable(piece.own for piece in pieces))
+        sizes = [len(piece.time_us) for piece in pieces]
+        source_of = np.repeat([piece.source for piece in pieces], sizes)
+        sources = tuple(self._sources)
+        values = list(chain.from_iterable(piece.values for piece in pieces))
+        own = None
+        if any(piece.own is not None for piece in pieces):
+            nothing = [np.full((size, len(_SAYS_NOTHING)), np.nan) for size in sizes]
+            own = np.concatenate(
+                [none if piece.own is None else piece.own for piece, none in zip(pieces, nothing, strict=True)]
+            )
+
+        def event(row: int) -> Event:
+            return self._decoders.of(sources[source_of[row]][0]).decode(values[row])[0]
+
         return Batch(
             columns=Columns(
                 # Adding 0 turns -0 into 0: they compare equal, but their bytes differ.
@@ -229,23 +246,29 @@ class Buffer:
                     key: Categories(np.array(codes, dtype=np.int64), tuple(names))
                     for key, codes, names in zip(self._tag_keys, self._tag_codes, self._tags, strict=True)
                 },
-                hashes=np.concatenate([piece.hashes for piece in pieces]),
+                hashes=self._draws(),
                 defects=flags,
-                doubt=_doubt(own),
+                doubt=None if own is None else own[:, _DOUBT],
             ),
             cohorts=np.concatenate([piece.cohorts for piece in pieces]),
             time_us=np.concatenate([piece.time_us for piece in pieces]),
             high_us=np.concatenate([piece.high_us for piece in pieces]),
             behind=np.concatenate([piece.behind for piece in pieces]),
-            sources=tuple(self._sources),
-            source_of=np.repeat([piece.source for piece in pieces], [len(piece.ids) for piece in pieces]),
+            sources=sources,
+            source_of=source_of,
             offsets=list(chain.from_iterable(piece.offsets for piece in pieces)),
-            ids=list(chain.from_iterable(piece.ids for piece in pieces)),
-            values=list(chain.from_iterable(piece.values for piece in pieces)),
-            features=list(chain.from_iterable(piece.features for piece in pieces)),
-            tags=list(chain.from_iterable(piece.tags for piece in pieces)),
+            values=values,
+            fields=self._fields(event),
             own=own,
+            event=event,
         )
+
+    def _fields(self, event: Callable[[int], Event]) -> Carried:
+        read = [piece.fields for piece in self._pieces if isinstance(piece.fields, FieldColumns)]
+        expected = self._taking.expected
+        if expected is not None:
+            return Read(expected.slots, joined(read), event)
+        return Kept.joined([piece.fields for piece in self._pieces if isinstance(piece.fields, Kept)])
 
 
 def _codes(texts: Sequence[str | None], known: dict[str, int], kept: Callable[[str], str] = str) -> NDArray[np.int64]:
@@ -254,51 +277,6 @@ def _codes(texts: Sequence[str | None], known: dict[str, int], kept: Callable[[s
     for text in dict.fromkeys(texts):
         code_of[text] = -1 if text is None else known.setdefault(kept(text), len(known))
     return np.array([code_of[text] for text in texts], dtype=np.int64)
-
-
-def _confidence(given: Sequence[float | None], defects: NDArray[np.uint32]) -> NDArray[np.float64]:
-    """Return the confidence that events tell, NaN for none; what can be none is noted in ``defects``."""
-    told = np.array([each is not None for each in given], dtype=np.bool_)
-    if not told.any():
-        return np.full(len(given), np.nan)
-    confidence = np.array(given, dtype=np.float64)
-    wrong = told & ~((confidence >= 0.0) & (confidence <= 1.0))
-    defects[wrong] |= _BAD_CONFIDENCE
-    return np.where(wrong, np.nan, confidence)
-
-
-def _probabilities(taken: Taken, defects: NDArray[np.uint32]) -> tuple[bytes, NDArray[np.int64]]:
-    """Return the probabilities that can be counted as doubles, and how many each event has.
-
-    That there are too many or too few is noted in ``defects``.
-    """
-    given = taken.probabilities
-    counts = [0 if each is None else len(each) for each in given]
-    # An object of some probabilities can be counted whatever the model: the usual case needs no look at each.
-    if set(map(type, given)) != {dict} or not 0 < min(counts) <= max(counts) <= MAX_PROBABILITIES:
-        good = [_countable(each, cohort) for each, cohort in zip(given, taken.cohorts, strict=True)]
-        defects[~np.array(good)] |= _BAD_PROBABILITIES
-        given = [each if fine else None for each, fine in zip(given, good, strict=True)]
-        counts = [0 if each is None else len(each) for each in given]
-    flat = list(chain.from_iterable([each.values() if isinstance(each, dict) else each for each in given if each]))
-    return struct.pack(f"{len(flat)}d", *flat), np.array(counts, dtype=np.int64)
-
-
-def _doubt(own: Sequence[Own | None]) -> NDArray[np.float64] | None:
-    """Return the expected errors that events tell themselves; None if there are none."""
-    if not any(own):
-        return None
-    return np.array([np.nan if each is None else each.doubt for each in own], dtype=np.float64)
-
-
-def _countable(probabilities: Probabilities, cohort: Cohort) -> bool:
-    """Say whether there are none, or as many as there can be: an array has one for each configured class."""
-    if probabilities is None:
-        return True
-    classes = cohort.settings.classes
-    if classes and isinstance(probabilities, list):
-        return len(probabilities) == len(classes)
-    return 0 < len(probabilities) <= max(MAX_PROBABILITIES, len(classes))
 
 
 def _tag_text(tag: str) -> str:

@@ -1,21 +1,27 @@
 """Where events come from: the small part of a Kafka consumer that the worker needs."""
 
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.coordinator.assignors.range import RangePartitionAssignor
+from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from kafka.structs import OffsetAndMetadata
 
-from daemon.buffer import Record
 from daemon.kafka_clients import REQUEST_MS, KafkaUnavailable, reaching
+from daemon.records import Records
 from daemon.settings import KafkaSettings
 from sinks.ledger import Partition
 
 __all__ = ["KafkaSource", "KafkaUnavailable", "Poll", "Source"]
 
+_ASSIGNORS = {
+    each.name: each for each in (RangePartitionAssignor, RoundRobinPartitionAssignor, CooperativeStickyAssignor)
+}
 _PROBE_MS = 3000
 # The client's own pauses grow to 30 s: too long to wait for a broker that is back.
 _RECONNECT_MS = 2000
@@ -28,7 +34,7 @@ _NO_OFFSET_SECONDS = 0.05
 class Poll:
     """What one poll gave. ``rebalanced``: partitions came or went since the last one, so ``records`` are void."""
 
-    records: Mapping[Partition, Sequence[Record]] = field(default_factory=dict)
+    records: Mapping[Partition, Records] = field(default_factory=dict)
     rebalanced: bool = False
     out_of_range: Mapping[Partition, int] = field(default_factory=dict)
 
@@ -128,6 +134,8 @@ class KafkaSource:
                 max_partition_fetch_bytes=max(1_048_576, max_event_bytes),
                 fetch_max_wait_ms=round(settings.fetch_wait_seconds * 1000),
                 session_timeout_ms=round(settings.session_timeout_seconds * 1000),
+                max_poll_interval_ms=round(settings.max_poll_interval_seconds * 1000),
+                partition_assignment_strategy=[_ASSIGNORS[settings.partition.assignment.strategy]],
                 heartbeat_interval_ms=max(1, round(settings.session_timeout_seconds * 1000 / 4)),
                 metadata_max_age_ms=30_000,
                 reconnect_backoff_max_ms=_RECONNECT_MS,
@@ -152,7 +160,7 @@ class KafkaSource:
         if self._flag.raised:
             self._flag.raised = False
             return Poll(rebalanced=True)
-        return Poll({(tp.topic, tp.partition): records for tp, records in found.items()})
+        return Poll({(tp.topic, tp.partition): Records.of(records) for tp, records in found.items()})
 
     def partitions(self) -> set[Partition]:
         """See Source."""

@@ -6,49 +6,34 @@ as can be: whole lists go through functions that are written in C.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
 from datetime import datetime
-from typing import Protocol
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.carried import Kept
 from daemon.decoders.registry import Decoder, ManyDecoder
 from daemon.events import MILLISECONDS_FROM, TIME_END_US, Event, Rejected, parse_time
+from daemon.expected import Expected, Probabilities
 from daemon.kinds import CLASSIFIER, Own, said
+from daemon.records import Records
 from daemon.settings import ModelSettings
+from daemon.slots import FieldColumns, Tags
 from detectors.columns import DEFECTS
 
-__all__ = ["DEFECT", "Cohort", "Probabilities", "Record", "Taken", "Taking"]
+__all__ = ["DEFECT", "Cohort", "Taken", "Taking"]
 
 DEFECT = {name: 1 << bit for bit, name in enumerate(DEFECTS)}
 """The bit of each defect."""
-Probabilities = dict[str, float] | list[float] | None
 _MANY_BYTES = 4 << 20
 """Records that are larger together are taken in pieces: looking at many at a time needs a copy of them."""
 _AT_ONCE = 500
 """Records that are taken together: all that is made of them fits into the processor's cache."""
 _PIECE = 32
 """Records that are taken one by one if one of them is not regular."""
-
-
-class Record(Protocol):
-    """What a Kafka client gives for one record."""
-
-    @property
-    def offset(self) -> int:
-        """Its position in the partition."""
-        ...
-
-    @property
-    def timestamp(self) -> int:
-        """Milliseconds since 1970; -1 if the broker has none."""
-        ...
-
-    @property
-    def value(self) -> bytes | None:
-        """The event; None for a tombstone."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +47,8 @@ class Cohort:
 
 
 CohortOf = Callable[[str, str], Cohort | None]
-Reject = Callable[[Record, bytes, Rejected], None]
+Reject = Callable[[int, bytes, Rejected], None]
+"""Told of a record by its offset, its value, and what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +56,8 @@ class Taken:
     """n accepted events in the order of their records, a column for each thing that is known of them.
 
     ``time_us``: microseconds since 1970, not yet compared with ``kafka_ms``, the record's timestamp. ``defects``:
-    those that decoding found, bits as in DEFECT. ``features``: events.NULL where there are none.
+    those that decoding found, bits as in DEFECT. ``probabilities``: in slots where some are expected. ``fields``:
+    read already, where some are expected; else features as JSON and tags.
     """
 
     offsets: Sequence[int]
@@ -81,27 +68,34 @@ class Taken:
     predicted: Sequence[str | None]
     own: Sequence[Own | None]
     confidence: Sequence[float | None]
-    probabilities: Sequence[Probabilities]
-    features: Sequence[msgspec.Raw]
-    tags: Sequence[dict[str, str] | None]
+    probabilities: Sequence[Probabilities | msgspec.Struct]
+    fields: FieldColumns | Kept
+    tags: Sequence[Tags]
     time_us: NDArray[np.int64] | Sequence[int]
     defects: Sequence[int]
 
 
+_FIELDS = [each.name for each in dataclass_fields(Taken)].index("fields")
+
+
 class Taking:
-    """Takes records. ``cohort_of`` registers what is new, or returns None where there are too many."""
+    """Takes records. ``cohort_of`` registers what is new, or returns None where there are too many.
+
+    ``expected``: what most events hold; None if nothing is known.
+    """
 
     def __init__(self, cohort_of: CohortOf, *, max_event_bytes: int, models_cap: int) -> None:
         self._cohort_of = cohort_of
         self._max_event_bytes = max_event_bytes
         self._models_cap = models_cap
+        self.expected: Expected | None = None
 
-    def take(self, decoder: Decoder, records: Sequence[Record], reject: Reject) -> list[Taken]:
+    def take(self, decoder: Decoder, records: Records, reject: Reject) -> list[Taken]:
         """Return what is accepted of records that all have a value, in their order; ``reject`` is told of the rest."""
         pieces = (records[start : start + _AT_ONCE] for start in range(0, len(records), _AT_ONCE))
         return [each for piece in pieces for each in self._take(decoder, piece, reject)]
 
-    def _take(self, decoder: Decoder, records: Sequence[Record], reject: Reject) -> list[Taken]:
+    def _take(self, decoder: Decoder, records: Records, reject: Reject) -> list[Taken]:
         found = self._many(decoder, records)
         if found is not None:
             return [found]
@@ -110,29 +104,34 @@ class Taking:
             return [each for piece in pieces for each in self._take(decoder, piece, reject)]
         return self._one_by_one(decoder, records, reject)
 
-    def _many(self, decoder: Decoder, records: Sequence[Record]) -> Taken | None:
+    def _many(self, decoder: Decoder, records: Records) -> Taken | None:
         """Return the events if every record is accepted, and none had to be read loosely; else None."""
         if not isinstance(decoder, ManyDecoder):
             return None
-        values = [record.value or b"" for record in records]
+        values = [value or b"" for value in records.values]
         sizes = list(map(len, values))
-        kafka_ms = [record.timestamp for record in records]
-        if max(sizes) > self._max_event_bytes or sum(sizes) > _MANY_BYTES or min(kafka_ms) < 0:
+        if max(sizes) > self._max_event_bytes or sum(sizes) > _MANY_BYTES or min(records.timestamps_ms) < 0:
             return None
-        events = decoder.decode_many(values)
-        if events is None:
-            return None
-        cohorts = self._cohorts(events)
-        if cohorts is None:
+        read = None if self.expected is None else decoder.decode_many(values, self.expected)
+        events = decoder.decode_many(values, None) if read is None else read
+        cohorts = None if events is None else self._cohorts(events)
+        if events is None or cohorts is None:
             return None
         try:
             predicted, own, confidence = _said(events, cohorts)
             time_us, defects = _times([event.time for event in events])
         except Rejected:
             return None
+        features, tags = [event.features for event in events], [event.tags for event in events]
+        fields: FieldColumns | Kept
+        if read is not None and self.expected is not None:
+            # What was decoded as an event that is expected has slots there.
+            fields = self.expected.slots.columns(features, tags)  # type: ignore[arg-type]
+        else:
+            fields = self._fields(features, tags)
         return Taken(
-            [record.offset for record in records],
-            kafka_ms,
+            records.offsets,
+            records.timestamps_ms,
             values,
             [event.id for event in events],
             cohorts,
@@ -140,11 +139,16 @@ class Taking:
             own,
             confidence,
             [event.probabilities for event in events],
-            [event.features for event in events],
-            [event.tags for event in events],
+            fields,
+            tags,
             time_us,
             defects,
         )
+
+    def _fields(self, features: Sequence[msgspec.Raw], tags: Sequence[Tags]) -> FieldColumns | Kept:
+        """Return fields as they are carried on: read into columns where some are expected."""
+        kept = Kept(features, tags)
+        return kept if self.expected is None else kept.columns(self.expected.slots)
 
     def _cohorts(self, events: Sequence[Event]) -> list[Cohort] | None:
         models, versions = [event.model for event in events], [event.version for event in events]
@@ -158,22 +162,28 @@ class Taking:
             return list(known.values()) * len(events)
         return [known[name] for name in zip(models, versions, strict=True)]
 
-    def _one_by_one(self, decoder: Decoder, records: Sequence[Record], reject: Reject) -> list[Taken]:
-        rows = []
-        for record in records:
-            value = record.value or b""
+    def _one_by_one(self, decoder: Decoder, records: Records, reject: Reject) -> list[Taken]:
+        rows: list[tuple[Any, ...]] = []
+        features: list[msgspec.Raw] = []
+        for offset, kafka_ms, given in zip(records.offsets, records.timestamps_ms, records.values, strict=True):
+            value = given or b""
             try:
-                event, defects, cohort = self._decode(decoder, value, record.timestamp)
+                event, defects, cohort = self._decode(decoder, value, kafka_ms)
                 says = said(event, cohort.settings.kind)
                 time, no_zone = parse_time(event.time)
             except Rejected as rejected:
-                reject(record, value, rejected)
+                reject(offset, value, rejected)
                 continue
             if no_zone:
                 defects |= DEFECT["time_without_zone"]
-            carried = (event.probabilities, event.features, event.tags, time, defects)
-            rows.append((record.offset, record.timestamp, value, event.id, cohort, *says, *carried))
-        return [Taken(*zip(*rows, strict=True))] if rows else []
+            carried = (event.probabilities, event.tags, time, defects)
+            rows.append((offset, kafka_ms, value, event.id, cohort, *says, *carried))
+            features.append(event.features)
+        if not rows:
+            return []
+        columns: list[Any] = list(zip(*rows, strict=True))
+        columns.insert(_FIELDS, self._fields(features, columns[_FIELDS]))
+        return [Taken(*columns)]
 
     def _decode(self, decoder: Decoder, value: bytes, timestamp: int) -> tuple[Event, int, Cohort]:
         """Return an event with its defects so far and its cohort; or raise Rejected."""

@@ -146,7 +146,7 @@ class Worker:
                 continue
             high = position.high_us if position.high_us is not None else NEVER
             high = self._accumulation.add(*partition, records, high)
-            position.moved(records[-1].offset + 1, None if high == NEVER else high, time.monotonic())
+            position.moved(records.offsets[-1] + 1, None if high == NEVER else high, time.monotonic())
 
     def _due(self, now: float) -> bool:
         ingest = self._settings.ingest
@@ -193,7 +193,6 @@ class Worker:
                 return
 
     def _start_over(self) -> None:
-        self._controls.refresh(self._ledger.connection)
         self._directory.refresh()
         self._discover()
 
@@ -242,7 +241,6 @@ class Worker:
                 with faults_as_ours():
                     self._ledger.connection.close()
                     self._ledger.connection = self._connect()
-                    self._controls.refresh(self._ledger.connection)
                     self._directory.refresh()
             except DatabaseUnavailable:
                 continue

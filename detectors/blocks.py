@@ -40,7 +40,7 @@ class Block(Protocol):
         ...
 
     def values_of(self, columns: Columns) -> NDArray[np.int64] | None:
-        """Return each event's values [n, len(sums)]; None if the block has no sums."""
+        """Return each event's values [len(sums), n]; None if the block has no sums."""
         ...
 
     def unseen(self, columns: Columns) -> Unseen | None:

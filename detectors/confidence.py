@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.bets import Moments
+from detectors.bins import bins_of
 from detectors.blocks import Unseen
 from detectors.columns import UNIT, Columns, fixed_point
 from detectors.layout import BlockSpec, Layout
@@ -35,7 +36,6 @@ class ConfidenceBlock:
     def __init__(self, spec: BlockSpec) -> None:
         self.spec = spec
         self.cells = len(spec.edges) + 2
-        self._edges = np.array(spec.edges, dtype=np.float64)
 
     @classmethod
     def unlearnt(cls) -> BlockSpec:
@@ -53,13 +53,13 @@ class ConfidenceBlock:
 
     def cell_of(self, columns: Columns) -> NDArray[np.int64] | None:
         """Return each event's bin [n], the last cell where there is no confidence."""
-        bins = np.searchsorted(self._edges, columns.confidence, side="left")
-        return np.where(np.isnan(columns.confidence), self.cells - 1, bins).astype(np.int64)
+        bins = bins_of(self.spec.edges, columns.confidence)
+        return np.where(np.isnan(columns.confidence), self.cells - 1, bins)
 
     def values_of(self, columns: Columns) -> NDArray[np.int64] | None:
-        """Return confidence and its square in units of 1 / UNIT, [n, 2]; both 0 where there is none."""
+        """Return confidence and its square in units of 1 / UNIT, [2, n]; both 0 where there is none."""
         confidence = columns.confidence
-        return np.column_stack([fixed_point(confidence), fixed_point(confidence * confidence)])
+        return np.stack([fixed_point(confidence), fixed_point(confidence * confidence)])
 
     def unseen(self, columns: Columns) -> Unseen | None:
         """Return None: there are no labels."""

@@ -61,11 +61,11 @@ class FieldsBlock:
 
     def values_of(self, columns: Columns) -> NDArray[np.int64] | None:
         """Return ones for each event that was looked at, and that had a field the layout does not know."""
-        values = np.zeros((len(columns), len(self.sums)), dtype=np.int64)
+        values = np.zeros((len(self.sums), len(columns)), dtype=np.int64)
         sightings = columns.sightings
         if sightings is not None:
-            values[:, 0] = sightings.looked
-            values[sightings.rows[self._new(columns)], 1] = 1
+            values[0] = sightings.looked
+            values[1, sightings.rows[self._new(columns)]] = 1
         return values
 
     def unseen(self, columns: Columns) -> Unseen | None:

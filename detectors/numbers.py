@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.bets import Moments
+from detectors.bins import bins_of
 from detectors.blocks import Unseen
 from detectors.columns import Columns
 from detectors.layout import BlockSpec, Layout
@@ -35,7 +36,6 @@ class NumberBlock:
     def __init__(self, spec: BlockSpec) -> None:
         self.spec = spec
         self.cells = len(spec.edges) + 2
-        self._edges = np.array(spec.edges, dtype=np.float64)
 
     @classmethod
     def unlearnt(cls, field: str = "") -> BlockSpec:
@@ -56,10 +56,10 @@ class NumberBlock:
         values = columns.numbers.get(self.spec.field)
         if values is None:
             return np.full(len(columns), -1, dtype=np.int64)
-        bins = np.searchsorted(self._edges, values, side="left") + 1
+        bins = bins_of(self.spec.edges, values) + 1
         bins[np.isnan(values)] = -1
         wrong = columns.wrong.get(self.spec.field)
-        return bins.astype(np.int64) if wrong is None else np.where(wrong, 0, bins).astype(np.int64)
+        return bins if wrong is None else np.where(wrong, 0, bins)
 
     def values_of(self, columns: Columns) -> NDArray[np.int64] | None:
         """Return None: there are no sums."""

@@ -194,8 +194,8 @@ class SelectionBlock:
         return None
 
     def values_of(self, columns: Columns) -> NDArray[np.int64] | None:
-        """Return weight and expected error in units of 1 / UNIT, [n, 2]."""
-        return np.column_stack([fixed_point(self.weight(columns)), fixed_point(self.expected_error(columns))])
+        """Return weight and expected error in units of 1 / UNIT, [2, n]."""
+        return np.stack([fixed_point(self.weight(columns)), fixed_point(self.expected_error(columns))])
 
     def unseen(self, columns: Columns) -> Unseen | None:
         """Return None: there are no labels."""

@@ -185,34 +185,37 @@ def fold(layout: Layout, columns: Columns, *, late: bool = False) -> Summary:
 
 def _add_sums(summary: Summary, memberships: list[NDArray[np.int64]], columns: Columns, *, late: bool) -> None:
     at, segments = 0, len(summary.layout.segments)
+    whole = _segment_positions(summary.layout)[WHOLE]
     for block in blocks_of(summary.layout):
         if not late:
             values = block.values_of(columns)
         else:
             values = TrafficBlock.late_values_of(columns) if block.kind == TrafficBlock.kind else None
-        for position, value in enumerate(() if values is None else values.T, start=at):
-            for member in memberships:
-                inside = member >= 0
-                # Exact: every value is an integer below 2³³, so a batch's float64 total stays below 2⁵³.
-                summary.sums[:, position] += np.bincount(member[inside], value[inside], segments).astype(np.int64)
+        if values is not None:
+            summary.sums[whole, at : at + len(block.sums)] += values.sum(axis=1)
+            for position, value in enumerate(values, start=at):
+                for member in memberships if value.any() else ():
+                    # Exact: every value is an integer below 2³³, so a batch's float64 total stays below 2⁵³.
+                    counted = np.bincount(member, value, segments + 1)
+                    summary.sums[:, position] += counted[:segments].astype(np.int64)
         at += len(block.sums)
 
 
 def _add_cells(summary: Summary, memberships: list[NDArray[np.int64]], columns: Columns) -> None:
-    """Count each event in its cell of every block, by one flat key for (segment, cell)."""
-    start, width = 0, summary.counts.shape[1]
-    cells = []
+    """Count each event in its cell of every block."""
+    start, segments = 0, len(summary.layout.segments)
+    whole = _segment_positions(summary.layout)[WHOLE]
     for block in blocks_of(summary.layout):
         found = block.cell_of(columns)
         if found is not None:
-            cells.append(np.where(found < 0, width, start + found))
+            # A first column takes what is in no cell, a last row events outside a tag's segments.
+            found, width = found + 1, block.cells + 1
+            counts = summary.counts[:, start : start + block.cells]
+            counts[whole] += np.bincount(found, minlength=width)[1:]
+            for member in memberships:
+                counted = np.bincount(member * width + found, minlength=(segments + 1) * width)
+                counts += counted.reshape(segments + 1, width)[:segments, 1:]
         start += block.cells
-    # A last column takes what is counted in no cell of a block, a last row events outside a tag's segments.
-    rows = len(summary.layout.segments) + 1
-    for segments in memberships:
-        base = np.where(segments < 0, rows - 1, segments) * (width + 1)
-        counted = np.bincount(np.concatenate([base + each for each in cells]), minlength=rows * (width + 1))
-        summary.counts += counted.reshape(rows, width + 1)[:-1, :-1]
 
 
 def _sketch(size: int, draws: NDArray[np.uint64], rows: NDArray[np.intp], values: Categories) -> Sketch:
@@ -224,18 +227,18 @@ def _sketch(size: int, draws: NDArray[np.uint64], rows: NDArray[np.intp], values
 
 
 def _memberships(layout: Layout, columns: Columns) -> tuple[list[NDArray[np.int64]], Unseen]:
-    """Return each event's segment [n], -1 for none: the whole model's and one for each tag; and those unknown."""
-    positions = _segment_positions(layout)
-    memberships = [np.full(len(columns), positions[WHOLE], dtype=np.int64)]
+    """Return each event's segment [n] by each tag, the number of segments for none; and those that are unknown."""
+    positions, outside = _segment_positions(layout), len(layout.segments)
+    memberships: list[NDArray[np.int64]] = []
     unknown_names: list[str] = []
     unknown_codes = np.full(len(columns), -1, dtype=np.int64)
     for key, tag in columns.tags.items():
         names = tuple(f"{key}={name}" for name in tag.names)
         found = Categories(tag.codes, names).positions(positions, _UNKNOWN)
-        memberships.append(np.maximum(found, -1))
-        outside = found == _UNKNOWN
+        memberships.append(np.where(found < 0, outside, found))
+        unknown = found == _UNKNOWN
         # An event with several unknown segments is sketched with the last of them.
-        unknown_codes[outside] = tag.codes[outside] + len(unknown_names)
+        unknown_codes[unknown] = tag.codes[unknown] + len(unknown_names)
         unknown_names.extend(names)
     rows = np.flatnonzero(unknown_codes >= 0)
     return memberships, (rows, Categories(unknown_codes[rows], tuple(unknown_names)))

@@ -33,15 +33,17 @@ class TrafficBlock:
 
     def values_of(self, columns: Columns) -> NDArray[np.int64] | None:
         """Return a one for each event, and for each of its defects."""
-        bits = (columns.defects[:, None] >> np.arange(len(DEFECTS), dtype=np.uint32)) & np.uint32(1)
-        ones = np.ones((len(columns), 1), dtype=np.int64)
-        return np.hstack([ones, 0 * ones, bits.astype(np.int64)])
+        values = np.zeros((len(self.sums), len(columns)), dtype=np.int64)
+        values[self.sums.index("events")] = 1
+        if columns.defects.any():
+            values[-len(DEFECTS) :] = (columns.defects >> np.arange(len(DEFECTS), dtype=np.uint32)[:, None]) & 1
+        return values
 
     @classmethod
     def late_values_of(cls, columns: Columns) -> NDArray[np.int64]:
         """Return the values of events that came after their window had closed."""
-        values = np.zeros((len(columns), len(cls.sums)), dtype=np.int64)
-        values[:, cls.sums.index("late")] = 1
+        values = np.zeros((len(cls.sums), len(columns)), dtype=np.int64)
+        values[cls.sums.index("late")] = 1
         return values
 
     def unseen(self, columns: Columns) -> Unseen | None:

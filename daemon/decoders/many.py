@@ -9,17 +9,21 @@ import msgspec
 import numpy as np
 
 from daemon.events import INTEGERS, MAX_DEPTH, MAX_ID, MAX_NAME, NULL, Event
+from daemon.expected import Expected
 
 __all__ = ["read_many"]
 
 _NUL = "\x00"
 _BRACE, _BRACKET, _N = map(ord, "{[n")
+_WORD = 8
 
 
-def read_many(parse: Callable[[bytes], Event], values: Sequence[bytes]) -> list[Event] | None:
+def read_many(
+    parse: Callable[[bytes], Event], values: Sequence[bytes], expected: Expected | None = None
+) -> list[Event] | None:
     """Return the events that ``parse`` finds in ``values``, or None unless ``events.read`` accepts each as it is.
 
-    Versions are left as they came; ``events.read`` makes text of them.
+    Versions are left as they came; ``events.read`` makes text of them. ``expected``: what ``parse`` reads into slots.
     """
     # A line feed ends every text and every character: nothing that is broken in one can be mended by the next.
     joined = b"\n".join(values)
@@ -32,7 +36,7 @@ def read_many(parse: Callable[[bytes], Event], values: Sequence[bytes]) -> list[
         events = [parse(value) for value in values]
     except msgspec.DecodeError:
         return None
-    return events if _all_right(events) else None
+    return events if _all_right(events, features_read=expected is not None) else None
 
 
 def _is_utf8(text: bytes) -> bool:
@@ -47,15 +51,22 @@ def _is_utf8(text: bytes) -> bool:
 
 def _may_be_deep(joined: bytes, values: Sequence[bytes]) -> bool:
     """Say whether more objects and arrays begin in any of ``values`` than may be nested."""
-    # "[" and "{" differ in one bit, which is masked out: 0x5b and 0x7b.
-    opened = np.flatnonzero(np.frombuffer(joined, dtype=np.uint8) & 0xDF == _BRACKET)
-    if len(opened) <= MAX_DEPTH:
+    if len(joined) <= MAX_DEPTH:
         return False
-    ends = np.cumsum(np.array(list(map(len, values)), dtype=np.int64) + 1)
-    return bool(np.diff(np.searchsorted(opened, ends), prepend=0).max() > MAX_DEPTH)
+    text = np.frombuffer(joined, dtype=np.uint8)
+    # "[" and "{" differ in one bit, which is set here: 0x5b and 0x7b.
+    opened = (text | 0x20) == _BRACE
+    starts = np.zeros(len(values), dtype=np.int64)
+    np.cumsum(np.array(list(map(len, values[:-1])), dtype=np.int64) + 1, out=starts[1:])
+    # Eight bytes at a time: what begins in the last few bytes of a text may be missed.
+    words = opened[: len(opened) // _WORD * _WORD].view(np.uint64)
+    first = np.minimum(starts // _WORD, len(words) - 1)
+    if np.add.reduceat(np.bitwise_count(words), first, dtype=np.uint32).max() <= MAX_DEPTH - _WORD:
+        return False
+    return bool(np.add.reduceat(opened.view(np.uint8), starts, dtype=np.uint32).max() > MAX_DEPTH)
 
 
-def _all_right(events: Sequence[Event]) -> bool:
+def _all_right(events: Sequence[Event], *, features_read: bool) -> bool:
     sizes = [len(event.id) for event in events]
     # What repeats is looked at once.
     predictions = {event.prediction for event in events}
@@ -69,7 +80,7 @@ def _all_right(events: Sequence[Event]) -> bool:
         # They may come from the configuration, too.
         and not any(_NUL in each for each in names | versions)
         and all(each in INTEGERS for each in predictions if type(each) is int)
-        and _begin(_BRACE, [event.features for event in events])
+        and (features_read or _begin(_BRACE, [event.features for event in events]))
         and _begin(_BRACKET, [event.members for event in events])
         and _begin(_BRACKET, [event.embedding for event in events])
         and _begin(_BRACKET, [event.objects for event in events])

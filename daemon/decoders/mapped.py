@@ -18,6 +18,7 @@ from daemon.decoders.many import read_many
 from daemon.decoders.registry import ClassesOf
 from daemon.decoders.shape import Wanted, reader
 from daemon.events import NULL, Event, read
+from daemon.expected import Expected
 from daemon.settings import EventSettings
 
 __all__ = ["Mapped", "make"]
@@ -66,27 +67,50 @@ class Mapped:
         self._tags = tuple(fields.tags)
         self._fixed_tags = fields.fixed_tags
         self._composes = bool(fields.features or fields.tags or fields.fixed_tags)
-        self._read = reader(
-            [
-                *(_slot(fields, name) for name in _TYPES),
-                *(Wanted(path, msgspec.Raw, NULL) for path in fields.features.values()),
-                *(Wanted(path, _Scalar) for path in fields.tags.values()),
-            ]
-        )
+        self._fields = fields
+        self._expected: Expected | None = None
+        self._read = self._read_expected = self._reader(_TYPES)
         # Without a path for them no probabilities have to be looked after.
         self.decode: Callable[[bytes], tuple[Event, bool]]
         self.decode = partial(read, self._parse, fields.paths.get("probabilities", _NOWHERE))
 
-    def decode_many(self, values: Sequence[bytes]) -> list[Event] | None:
+    def decode_many(self, values: Sequence[bytes], expected: Expected | None) -> list[Event] | None:
         """See ManyDecoder."""
-        return read_many(self._parse, values)
+        if expected is None:
+            return read_many(self._parse, values)
+        # Slots hold what stands at one place.
+        if self._fields.features:
+            return None
+        if expected is not self._expected:
+            self._expected, self._read_expected = expected, self._reader({**_TYPES, **self._expected_types(expected)})
+        return read_many(self._parse_expected, values, expected)
 
     def normal(self, value: bytes) -> bytes:
         """Return the record as our own event."""
         return msgspec.json.encode(self.decode(value)[0])
 
+    def _reader(self, types: Mapping[str, tuple[Any, object]]) -> Callable[[bytes], tuple[Any, ...]]:
+        fields = self._fields
+        return reader(
+            [
+                *(_slot(fields, name, types[name]) for name in _TYPES),
+                *(Wanted(path, msgspec.Raw, NULL) for path in fields.features.values()),
+                *(Wanted(path, _Scalar) for path in fields.tags.values()),
+            ]
+        )
+
+    def _expected_types(self, expected: Expected) -> dict[str, tuple[Any, object]]:
+        # The prediction is the first of the most probable in the order of the record, which slots do not keep.
+        derived = () if "prediction" in self._fields.paths else ("probabilities",)
+        return {name: (type_, None) for name, type_ in expected.types.items() if name not in derived}
+
     def _parse(self, value: bytes) -> Event:
-        found = self._read(value)
+        return self._event(value, self._read(value))
+
+    def _parse_expected(self, value: bytes) -> Event:
+        return self._event(value, self._read_expected(value))
+
+    def _event(self, value: bytes, found: tuple[Any, ...]) -> Event:
         name, time, prediction = found[0], found[1], found[3]
         event = Event(*found[:_OWN] if self._composes else found)
         if isinstance(time, str) or time >= _MICROSECONDS_FROM:
@@ -130,8 +154,8 @@ class Mapped:
             }
 
 
-def _slot(fields: Fields, name: str) -> object:
-    type_, default = _TYPES[name]
+def _slot(fields: Fields, name: str, typed: tuple[Any, object]) -> object:
+    type_, default = typed
     if name not in fields.paths:
         return fields.constants.get(name, default)
     required = name in _REQUIRED and not (name == "prediction" and "probabilities" in fields.paths)

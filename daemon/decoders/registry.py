@@ -5,6 +5,7 @@ from importlib.metadata import entry_points
 from typing import Protocol, runtime_checkable
 
 from daemon.events import Event
+from daemon.expected import Expected
 from daemon.settings import EventSettings, Settings
 from sinks.errors import BadSettings
 
@@ -32,8 +33,12 @@ class Decoder(Protocol):
 class ManyDecoder(Decoder, Protocol):
     """A decoder that is faster with many records at a time."""
 
-    def decode_many(self, values: Sequence[bytes]) -> list[Event] | None:
-        """Return what ``decode`` returns of each, or None if it accepts one not at all, or only loosely."""
+    def decode_many(self, values: Sequence[bytes], expected: Expected | None) -> list[Event] | None:
+        """Return what ``decode`` returns of each, or None if it accepts one not at all, or only loosely.
+
+        With ``expected`` each event's features, and its probabilities, are in slots of these types; the answer is
+        None, too, if one event has others, or if the decoder does not read into slots.
+        """
         ...
 
 

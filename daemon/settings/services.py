@@ -16,6 +16,14 @@ __all__ = ["KafkaSettings", "PostgresSettings"]
 _PORTS = re.compile(r"[\d,]*")
 
 
+class _Assignment(Section):
+    strategy: Literal["range", "roundrobin", "cooperative-sticky"] = "range"
+
+
+class _Partition(Section):
+    assignment: _Assignment = _Assignment()
+
+
 class KafkaSettings(KafkaSecurity):
     """Where events come from."""
 
@@ -25,7 +33,9 @@ class KafkaSettings(KafkaSecurity):
     assignment: Literal["group", "static"] = "group"
     start: Literal["earliest", "latest"] = "earliest"
     session_timeout_seconds: Seconds = 30
+    max_poll_interval_seconds: Seconds = 300
     fetch_wait_seconds: Seconds = 0.05
+    partition: _Partition = _Partition()
 
 
 class PostgresSettings(Section):

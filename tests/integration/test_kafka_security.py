@@ -77,7 +77,7 @@ def read(settings: KafkaSettings, count: int) -> list[bytes]:
         until = time.monotonic() + 30
         while len(found) < count and time.monotonic() < until:
             poll = source.poll(0.1, 100)
-            found += [record.value or b"" for records in poll.records.values() for record in records]
+            found += [value or b"" for records in poll.records.values() for value in records.values]
             for partition in source.assigned() if poll.rebalanced else ():
                 source.seek(partition, 0)
     return found

@@ -1,18 +1,12 @@
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from daemon.accumulate import Accumulation
 from daemon.buffer import NEVER, Cohort
+from daemon.records import Records
 from daemon.settings import Settings
 from detectors.registry import unlearnt_layout
 from sinks.controls import ALWAYS, ControlRecord, Controls
 from tests.harness import START_SECONDS, event
-
-
-@dataclass
-class Record:
-    offset: int
-    timestamp: int
-    value: bytes | None
 
 
 def test_layouts_that_are_not_in_force_any_more_are_not_kept_for_ever() -> None:
@@ -24,8 +18,8 @@ def test_layouts_that_are_not_in_force_any_more_are_not_kept_for_ever() -> None:
         first = START_SECONDS // 300 + number
         log.add(ControlRecord(number, "layout", 1, "pets", ALWAYS if number == 1 else first, layout.to_json().encode()))
         moment = START_SECONDS + 300 * number
-        record = Record(number, moment * 1000, event(number, second=300 * number))
-        accumulation.add("events", 0, [record], NEVER)
+        records = Records([number], [moment * 1000], [event(number, second=300 * number)])
+        accumulation.add("events", 0, records, NEVER)
         assert [part.layout_id for part in accumulation.effects().parts] == [number]
         accumulation.clear()
         assert len(accumulation._layouts) <= 7

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.carried import Kept
 from daemon.fields import FieldReader
 from daemon.kinds import OWN_FIELDS, Own
 from detectors.columns import DRAWS
@@ -43,9 +44,8 @@ def raw(tree: object) -> msgspec.Raw | None:
 def read(trees: list[object], reader: FieldReader | None = None) -> list[list[object]]:
     """Return the three features of each event, "wrong" where a value is of another type."""
     found = (reader or FieldReader(LAYOUT)).read(
-        [raw(tree) for tree in trees],
-        [None] * len(trees),
-        [None] * len(trees),
+        Kept([raw(tree) for tree in trees], [None] * len(trees)),
+        None,
         np.zeros((len(trees), len(DRAWS)), dtype=np.uint64),
     )
     numbers, texts, wrong, _ = found
@@ -96,7 +96,7 @@ def test_many_events_are_read_in_their_order() -> None:
 @pytest.mark.parametrize("text", ["1e400", "-1e400", "1" + "0" * 400])
 def test_a_number_beyond_double_precision_is_missing(text: str) -> None:
     numbers, _, wrong, _ = FieldReader(LAYOUT).read(
-        [msgspec.Raw(f'{{"age": {text}, "größe": 1}}'.encode())], [None], [None], np.zeros((1, 4), dtype=np.uint64)
+        Kept([msgspec.Raw(f'{{"age": {text}, "größe": 1}}'.encode())], [None]), None, np.zeros((1, 4), dtype=np.uint64)
     )
     assert np.isnan(numbers["features.age"][0])
     assert numbers["features.größe"][0] == 1.0
@@ -105,9 +105,11 @@ def test_a_number_beyond_double_precision_is_missing(text: str) -> None:
 
 def test_tags_and_what_an_event_says_are_fields_too() -> None:
     numbers, texts, _, sightings = FieldReader(LAYOUT).read(
-        [raw({"age": 1, "x": "a", "y": None, "z": [], "bad\nname": 1, "t": True}), None],
-        [{"region": "eu\x00" * 200}, None],
-        [Own(prediction=2.5), None],
+        Kept(
+            [raw({"age": 1, "x": "a", "y": None, "z": [], "bad\nname": 1, "t": True}), None],
+            [{"region": "eu\x00" * 200}, None],
+        ),
+        np.array([Own(prediction=2.5), Own()]),
         np.zeros((2, len(DRAWS)), dtype=np.uint64),
     )
     assert numbers["prediction"][0] == 2.5
@@ -133,7 +135,7 @@ def test_one_event_in_64_is_looked_at_more_while_learning_and_an_ignored_field_n
     hashes[:, DRAWS.index("sample")] = np.arange(256)
 
     def looked(reader: FieldReader) -> tuple[int, set[str]]:
-        *_, sightings = reader.read([raw({"age": 1, "ssn": "x"})] * 256, [None] * 256, [None] * 256, hashes)
+        *_, sightings = reader.read(Kept([raw({"age": 1, "ssn": "x"})] * 256, [None] * 256), None, hashes)
         return int(sightings.looked.sum()), set(sightings.fields.names)
 
     both = {"number features.age", "text features.ssn"}
