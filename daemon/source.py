@@ -9,6 +9,7 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from kafka.coordinator.consumer import ConsumerCoordinator
 from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from kafka.structs import OffsetAndMetadata
 
@@ -114,8 +115,19 @@ class _Flag(ConsumerRebalanceListener):  # type: ignore[misc] # kafka-python is 
         self.raised = True
 
 
+class _Coordinator(ConsumerCoordinator):  # type: ignore[misc] # likewise
+    """The client's own, but one that brings to an end the joining that it began.
+
+    A topic that vanishes and is back while others are waited for looks as before to it (3.0.12): it forgot that it was
+    joining, sent no heartbeats any more, and read on outside the group, against those who read its partitions there.
+    """
+
+    def need_rejoin(self) -> bool:
+        return bool(self.rejoining or super().need_rejoin())
+
+
 class KafkaSource:
-    """A Source on kafka-python, by its public interface; only the ids of topics it keeps to itself."""
+    """A Source on kafka-python, by its public interface but for two things: the ids of topics, and how it joins."""
 
     def __init__(self, settings: KafkaSettings, *, poll_records: int, max_event_bytes: int) -> None:
         self._servers = settings.bootstrap_servers
@@ -141,6 +153,7 @@ class KafkaSource:
                 reconnect_backoff_max_ms=_RECONNECT_MS,
             )
             if not self._static:
+                self._consumer._coordinator.__class__ = _Coordinator  # noqa: SLF001
                 self._consumer.subscribe(topics=list(self._topics), listener=self._flag)
 
     def poll(self, seconds: float, most: int) -> Poll:
