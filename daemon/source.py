@@ -54,6 +54,13 @@ class Source(Protocol):
         """Return the partitions that are ours to read."""
         ...
 
+    def topic_ids(self) -> dict[str, str]:
+        """Return the id that Kafka gave each topic when it was made, as far as it is known: one made anew has another.
+
+        It is as of the last metadata, which a client fetches anew when a topic was deleted.
+        """
+        ...
+
     def seek(self, partition: Partition, offset: int) -> None:
         """Read on from ``offset``, and resume a paused partition."""
         ...
@@ -108,7 +115,7 @@ class _Flag(ConsumerRebalanceListener):  # type: ignore[misc] # kafka-python is 
 
 
 class KafkaSource:
-    """A Source on kafka-python, by its public interface only."""
+    """A Source on kafka-python, by its public interface; only the ids of topics it keeps to itself."""
 
     def __init__(self, settings: KafkaSettings, *, poll_records: int, max_event_bytes: int) -> None:
         self._servers = settings.bootstrap_servers
@@ -168,6 +175,12 @@ class KafkaSource:
     def assigned(self) -> set[Partition]:
         """See Source."""
         return {(tp.topic, tp.partition) for tp in self._consumer.assignment()}
+
+    def topic_ids(self) -> dict[str, str]:
+        """See Source."""
+        # None, or zero: the broker has no ids.
+        found = {topic: self._consumer._cluster.topic_id(topic) for topic in self._topics}  # noqa: SLF001
+        return {topic: str(each) for topic, each in found.items() if each}
 
     def seek(self, partition: Partition, offset: int) -> None:
         """See Source."""

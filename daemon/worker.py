@@ -96,8 +96,8 @@ class Worker:
     def _turn(self) -> None:
         self._health.beat()
         poll = self._source.poll(_POLL_SECONDS, self._settings.ingest.poll_records)
-        if poll.rebalanced:
-            # The records of this poll may be of partitions that are no longer ours, or from the wrong offset.
+        if poll.rebalanced or self._positions.topics_changed():
+            # The records of this poll may be of partitions that are no longer ours, or from the wrong offset, or topic.
             self._claim()
             return
         if poll.out_of_range:
@@ -112,6 +112,8 @@ class Worker:
             if not self._kafka_away:
                 self._positions.raise_idle(now)
             self._commit()
+            # Only now: a database may let itself be read, but have no room to write.
+            occurrences.service_back(self._health, "database")
         if now - self._last_discovery > _NEW_PARTITIONS_SECONDS:
             self._discover()
         if now - self._last_claim > _STANDBY_SECONDS:
@@ -242,7 +244,6 @@ class Worker:
                     self._directory.refresh()
             except DatabaseUnavailable:
                 continue
-            occurrences.service_back(self._health, "database")
             return
 
     def _wait_for_kafka(self, gone: KafkaUnavailable) -> None:

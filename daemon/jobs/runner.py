@@ -44,6 +44,10 @@ class _Runner:
             if self._connection is None or self._connection.closed:
                 self._connection = self._connect()
             done = self._job.run_once(self._connection)
+        except psycopg.errors.DiskFull as error:
+            # The database does answer: other jobs, that have nothing to write, would say that it is back.
+            occurrences.job_failed(self._health, self._name, error)
+            self.close()
         except (DatabaseUnavailable, psycopg.OperationalError) as error:
             occurrences.service_unavailable(self._health, "database", str(error).strip())
             self.close()
