@@ -39,13 +39,13 @@ class Memory:
 
 @contextmanager
 def watching_standstill(trial: Trial) -> Iterator[Standstill]:
-    """Watch how long each partition stands still, while all of them get events."""
+    """Watch how long each partition stands still before its end."""
     found, at, since = Standstill(), trial.offsets(), dict.fromkeys(trial.feed.ends, time.monotonic())
 
     def look() -> None:
         now = time.monotonic()
         for partition, offset in trial.offsets().items():
-            if offset != at.get(partition):
+            if offset != at.get(partition) or offset == trial.feed.ends[partition]:
                 at[partition], since[partition] = offset, now
         partition = min(since, key=lambda each: since[each])
         if now - since[partition] > found.longest:
