@@ -1,6 +1,7 @@
 """Where each partition of this worker stands: claimed, read, committed, idle."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -154,7 +155,12 @@ class Positions:
         """Return the step of every partition: without events it is a sign of life."""
         return {
             partition: Move(
-                position.epoch, position.start, position.next, position.high_us, self._source.high_water(partition)
+                position.epoch,
+                position.start,
+                position.next,
+                position.high_us,
+                self._source.high_water(partition),
+                careful=position.careful_until is not None,
             )
             for partition, position in sorted(self._held.items())
         }
@@ -163,15 +169,14 @@ class Positions:
         """Say whether anything was read that is not committed."""
         return any(position.start != position.next for position in self._held.values())
 
-    def any_careful(self) -> bool:
-        """Say whether events of some partition are being processed one by one."""
-        return any(position.careful_until is not None for position in self._held.values())
-
-    def committed(self) -> None:
-        """Note that everything read is stored."""
-        for position in self._held.values():
+    def committed(self, moves: Mapping[Partition, Move]) -> None:
+        """Note that these moves are stored."""
+        for partition, move in moves.items():
+            position = self._held[partition]
             position.start = position.next
-            if position.careful_until is not None and position.next >= position.careful_until:
+            # At the end of a partition nothing is left of what its workers died of.
+            at_end = move.high_water is not None and move.next >= move.high_water
+            if position.careful_until is not None and (at_end or move.next >= position.careful_until):
                 position.careful_until = None
 
     def _tell(self, name: str, labels: dict[str, str], title: str, evidence: dict[str, int]) -> None:

@@ -166,13 +166,12 @@ class Worker:
         if not moves:
             return
         effects = self._accumulation.effects()
-        careful = self._positions.any_careful()
-        self._ledger.commit(moves, effects, self._controls, self._accumulation.still_in_force, careful=careful)
+        self._ledger.commit(moves, effects, self._controls, self._accumulation.still_in_force)
         self._last_commit = time.monotonic()
         self._commit_took = self._last_commit - began
         occurrences.committed(effects, self._accumulation.traffic(), self._commit_took)
         self.committed_events += self._accumulation.events
-        self._positions.committed()
+        self._positions.committed(moves)
         self._accumulation.clear()
         self._source.report({partition: move.next for partition, move in moves.items()})
 

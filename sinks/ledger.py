@@ -38,6 +38,7 @@ class Move:
     """A partition's step: from ``start`` (None: never read) to ``next``, under ``epoch``.
 
     ``high_water``: the offset that Kafka's next record will have, as far as fetches told; None if they have not yet.
+    ``careful``: its events are being processed one by one, so this is not yet the progress that clears a suspicion.
     """
 
     epoch: int
@@ -45,6 +46,7 @@ class Move:
     next: int
     high_us: int | None
     high_water: int | None = None
+    careful: bool = False
 
 
 def watermark(connection: Connection, topics: Sequence[str]) -> int | None:
@@ -116,14 +118,11 @@ class Ledger:
         effects: Effects,
         controls: Controls,
         still_in_force: Callable[[], bool],
-        *,
-        careful: bool = False,
     ) -> None:
         """Move partitions and write what their events caused; all or nothing.
 
         ``still_in_force`` says whether each window was counted under the control records in force for it, once
-        all that are published are known. ``careful``: events are being processed one by one, so this is not yet
-        the progress that clears a suspicion.
+        all that are published are known.
 
         Raises
         ------
@@ -151,7 +150,7 @@ class Ledger:
                     "high": [move.high_us for move in moves.values()],
                     "high_water": [move.high_water for move in moves.values()],
                     "lease_seconds": self._lease_seconds,
-                    "careful": careful,
+                    "careful": [move.careful for move in moves.values()],
                 },
             )
             effects_of.write(

@@ -53,10 +53,11 @@ SET next_offset = moved.next_offset,
     event_high_us = moved.high,
     high_water = coalesce(moved.high_water, p.high_water),
     lease_until = now() + make_interval(secs => %(lease_seconds)s),
-    -- Progress of other partitions is none of this one: its worker may die of what comes first in it.
+    -- Progress of other partitions is none of this one: its worker may die of what comes first in it, if anything does.
     claims = CASE
-        WHEN %(careful)s OR (p.next_offset, p.event_high_us) IS NOT DISTINCT FROM (moved.next_offset, moved.high)
-        THEN p.claims
+        WHEN moved.next_offset >= moved.high_water THEN 0
+        WHEN moved.careful THEN p.claims
+        WHEN (p.next_offset, p.event_high_us) IS NOT DISTINCT FROM (moved.next_offset, moved.high) THEN p.claims
         ELSE 0
     END,
     -- A suspicion ends when the event was passed, not with a sign of life.
@@ -64,8 +65,9 @@ SET next_offset = moved.next_offset,
     suspect_deaths = CASE WHEN moved.next_offset > p.suspect_offset THEN 0 ELSE p.suspect_deaths END,
     updated_at = now()
 FROM unnest(
-    %(topics)s::text[], %(partitions)s::integer[], %(next)s::bigint[], %(high)s::bigint[], %(high_water)s::bigint[]
-) AS moved (topic, partition, next_offset, high, high_water)
+    %(topics)s::text[], %(partitions)s::integer[], %(next)s::bigint[], %(high)s::bigint[], %(high_water)s::bigint[],
+    %(careful)s::boolean[]
+) AS moved (topic, partition, next_offset, high, high_water, careful)
 WHERE p.topic = moved.topic AND p.partition = moved.partition
 
 -- name: suspect

@@ -17,12 +17,12 @@ _LOGS = ROOT / ".cache" / "fault"
 def main() -> int:
     """Play what was asked for; 0 if all held, 1 if not, 2 if there is no such scenario."""
     options = _options()
-    chosen = [each for each in scenarios() if options.scenario is None or each.answers_to(options.scenario)]
+    chosen = [each for each in scenarios() if not options.scenario or any(map(each.answers_to, options.scenario))]
     if options.list:
         print("\n".join(f"{each.name:>3}  {each.title}" for each in chosen))
         return 0
     if not chosen:
-        print(f"there is no scenario {options.scenario}; --list lists them", file=sys.stderr)
+        print(f"there is no scenario {' '.join(options.scenario)}; --list lists them", file=sys.stderr)
         return 2
     configure("error", process="fault", role="fault")
     shutil.rmtree(_LOGS, ignore_errors=True)
@@ -37,7 +37,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make fault", description="Plays the fault matrix.")
-    parser.add_argument("--scenario", metavar="N", help="only this one, such as 3 or 3b")
+    parser.add_argument("--scenario", metavar="N", nargs="+", help="only these, such as 3 or 3b")
     parser.add_argument("--seed", type=int, default=SEED, help="of events and faults (default: %(default)s)")
     parser.add_argument("--client", default="", help="the Kafka client, as kafka.client in the configuration")
     parser.add_argument("--short", action="store_true", help="as short as among the tests")
