@@ -13,7 +13,7 @@ export HYPOTHESIS_STORAGE_DIRECTORY := .cache/hypothesis
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench lock clean check-maven
+.PHONY: help setup demo test fault lint bench lock clean check-maven
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -26,6 +26,9 @@ demo: $(DEMO) ## show it live; EXIT=1 ends by itself, SEED=n varies the story
 
 test: check-maven .venv/.dev $(JARS) $(SERVERS) ## run the tests, with a real Kafka and PostgreSQL; CLIENT=confluent: on that Kafka client; ARGS=… goes to pytest
 	@$(BIN)/pytest $(if $(CLIENT),--client $(CLIENT)) $(ARGS)
+
+fault: check-maven .venv/.dev $(JARS) ## play the fault matrix; ARGS="--scenario N --seed S" repeats one, CLIENT=confluent
+	@$(BIN)/python -m tests.fault $(if $(CLIENT),--client $(CLIENT)) $(ARGS)
 
 lint: .venv/.dev ## check style, types, imports and spelling
 	@$(BIN)/ruff check -q .

@@ -49,8 +49,10 @@ class CohortDirectory:
         return self._by_id[cohort_id]
 
     def refresh(self) -> None:
-        """Learn of all that are registered, and forget those that are not any more."""
+        """Learn of all that are registered and of their control records, and forget those that are not any more."""
         registered = cohorts.list_all(self._connection())
+        # In this order: what was registered in between has its records, and is met by name later.
+        self._controls.refresh(self._connection())
         self._by_name.clear()
         self._by_id.clear()
         for cohort_id, model, version in registered:

@@ -1,6 +1,7 @@
 """Where each partition of this worker stands: claimed, read, committed, idle."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -50,6 +51,7 @@ class Positions:
         self._source = source
         self._ledger = ledger
         self._held: dict[Partition, Position] = {}
+        self._topic_ids: dict[str, str] = {}
         self._leased = settings.kafka.assignment == "static"
 
     def get(self, partition: Partition) -> Position | None:
@@ -64,6 +66,7 @@ class Positions:
         """Claim what is assigned, and read on from the stored offsets."""
         self.clear()
         self._source.pause(self._source.assigned())
+        self._stop_recreated()
         self.claim_more()
 
     def claim_more(self) -> None:
@@ -87,7 +90,12 @@ class Positions:
             self._consider_deaths(partition, claim, position)
             self._source.seek(partition, position.next)
         if claims:
+            self._ledger.note_topics(self._topic_ids)
             log.info("ingest.claimed", partitions=len(claims), wanted=len(wanted))
+
+    def topics_changed(self) -> bool:
+        """Say whether a topic was made anew since the last claim: what was read since may be of another topic."""
+        return any(self._topic_ids.get(topic, each) != each for topic, each in self._source.topic_ids().items())
 
     def repair(self, partition: Partition, offset: int) -> None:
         """Deal with a position that Kafka does not have: records were deleted, or the topic was made anew."""
@@ -112,8 +120,7 @@ class Positions:
         reason = f"the stored offset {offset} lies beyond the end: the topic was recreated or truncated"
         with self._ledger.connection.transaction():
             self._ledger.stop(partition, position.epoch, reason)
-            self._tell("partition_stopped", labels, f"{topic}/{number}: {reason}", {"offset": offset})
-        log.error("ingest.partition_stopped", topic=topic, partition=number, why=reason)
+            self._tell_stopped(partition, reason, offset)
         del self._held[partition]
         self._source.pause([partition])
 
@@ -148,7 +155,12 @@ class Positions:
         """Return the step of every partition: without events it is a sign of life."""
         return {
             partition: Move(
-                position.epoch, position.start, position.next, position.high_us, self._source.high_water(partition)
+                position.epoch,
+                position.start,
+                position.next,
+                position.high_us,
+                self._source.high_water(partition),
+                careful=position.careful_until is not None,
             )
             for partition, position in sorted(self._held.items())
         }
@@ -157,20 +169,33 @@ class Positions:
         """Say whether anything was read that is not committed."""
         return any(position.start != position.next for position in self._held.values())
 
-    def any_careful(self) -> bool:
-        """Say whether events of some partition are being processed one by one."""
-        return any(position.careful_until is not None for position in self._held.values())
-
-    def committed(self) -> None:
-        """Note that everything read is stored."""
-        for position in self._held.values():
+    def committed(self, moves: Mapping[Partition, Move]) -> None:
+        """Note that these moves are stored."""
+        for partition, move in moves.items():
+            position = self._held[partition]
             position.start = position.next
-            if position.careful_until is not None and position.next >= position.careful_until:
+            # At the end of a partition nothing is left of what its workers died of.
+            at_end = move.high_water is not None and move.next >= move.high_water
+            if position.careful_until is not None and (at_end or move.next >= position.careful_until):
                 position.careful_until = None
 
     def _tell(self, name: str, labels: dict[str, str], title: str, evidence: dict[str, int]) -> None:
         audience = audience_of(self._settings, "*")
         pipeline_alert(self._ledger.connection, name, labels, title, evidence, "page", audience=audience)
+
+    def _stop_recreated(self) -> None:
+        """Stop what was read of topics that were made anew: the stored offset may lie within them all the same."""
+        self._topic_ids |= self._source.topic_ids()
+        reason = "the topic was recreated: the stored offset is one of the topic that was"
+        with self._ledger.connection.transaction():
+            for partition, offset in self._ledger.stop_recreated(self._topic_ids, reason).items():
+                self._tell_stopped(partition, reason, offset)
+
+    def _tell_stopped(self, partition: Partition, reason: str, offset: int) -> None:
+        topic, number = partition
+        labels = {"topic": topic, "partition": str(number)}
+        self._tell("partition_stopped", labels, f"{topic}/{number}: {reason}", {"offset": offset})
+        log.error("ingest.partition_stopped", topic=topic, partition=number, why=reason)
 
     def _first_offset(self, partition: Partition) -> int:
         if self._settings.kafka.start == "latest":

@@ -34,6 +34,13 @@ class Source(Protocol):
         """Return the partitions that are ours to read."""
         ...
 
+    def topic_ids(self) -> dict[str, str]:
+        """Return the id that Kafka gave each topic when it was made, as far as it is known: one made anew has another.
+
+        It is as of the last metadata, which a client fetches anew when a topic was deleted.
+        """
+        ...
+
     def seek(self, partition: Partition, offset: int) -> None:
         """Read on from ``offset``, and resume a paused partition."""
         ...

@@ -96,8 +96,8 @@ class Worker:
     def _turn(self) -> None:
         self._health.beat()
         poll = self._source.poll(_POLL_SECONDS, self._settings.ingest.poll_records)
-        if poll.rebalanced:
-            # The records of this poll may be of partitions that are no longer ours, or from the wrong offset.
+        if poll.rebalanced or self._positions.topics_changed():
+            # The records of this poll may be of partitions that are no longer ours, or from the wrong offset, or topic.
             self._claim()
             return
         if poll.out_of_range:
@@ -112,6 +112,8 @@ class Worker:
             if not self._kafka_away:
                 self._positions.raise_idle(now)
             self._commit()
+            # Only now: a database may let itself be read, but have no room to write.
+            occurrences.service_back(self._health, "database")
         if now - self._last_discovery > _NEW_PARTITIONS_SECONDS:
             self._discover()
         if now - self._last_claim > _STANDBY_SECONDS:
@@ -164,13 +166,12 @@ class Worker:
         if not moves:
             return
         effects = self._accumulation.effects()
-        careful = self._positions.any_careful()
-        self._ledger.commit(moves, effects, self._controls, self._accumulation.still_in_force, careful=careful)
+        self._ledger.commit(moves, effects, self._controls, self._accumulation.still_in_force)
         self._last_commit = time.monotonic()
         self._commit_took = self._last_commit - began
         occurrences.committed(effects, self._accumulation.traffic(), self._commit_took)
         self.committed_events += self._accumulation.events
-        self._positions.committed()
+        self._positions.committed(moves)
         self._accumulation.clear()
         self._source.report({partition: move.next for partition, move in moves.items()})
 
@@ -191,7 +192,6 @@ class Worker:
                 return
 
     def _start_over(self) -> None:
-        self._controls.refresh(self._ledger.connection)
         self._directory.refresh()
         self._discover()
 
@@ -240,11 +240,9 @@ class Worker:
                 with faults_as_ours():
                     self._ledger.connection.close()
                     self._ledger.connection = self._connect()
-                    self._controls.refresh(self._ledger.connection)
                     self._directory.refresh()
             except DatabaseUnavailable:
                 continue
-            occurrences.service_back(self._health, "database")
             return
 
     def _wait_for_kafka(self, gone: KafkaUnavailable) -> None:

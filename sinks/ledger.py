@@ -20,7 +20,10 @@ __all__ = ["Claim", "Ledger", "Move", "Partition", "watermark"]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a claim found. ``next_offset`` and ``high_us`` are None where nothing was read yet."""
+    """What a claim found. ``next_offset`` and ``high_us`` are None where nothing was read yet.
+
+    ``claims``: how often it was taken over since there was progress, not counting who only claims it anew.
+    """
 
     epoch: int
     next_offset: int | None
@@ -35,6 +38,7 @@ class Move:
     """A partition's step: from ``start`` (None: never read) to ``next``, under ``epoch``.
 
     ``high_water``: the offset that Kafka's next record will have, as far as fetches told; None if they have not yet.
+    ``careful``: its events are being processed one by one, so this is not yet the progress that clears a suspicion.
     """
 
     epoch: int
@@ -42,6 +46,7 @@ class Move:
     next: int
     high_us: int | None
     high_water: int | None = None
+    careful: bool = False
 
 
 def watermark(connection: Connection, topics: Sequence[str]) -> int | None:
@@ -74,6 +79,7 @@ class Ledger:
         self._lease_seconds = lease_seconds
         self._dead_letters_kept = dead_letters_kept
         self._dead_letter_bytes = dead_letter_bytes
+        self._claimed: dict[Partition, int] = {}
         self._tried: dict[Partition, int] = {}
 
     def add_partitions(self, partitions: Collection[Partition], topics: Sequence[str]) -> None:
@@ -95,13 +101,16 @@ class Ledger:
                 statement("ledger", "claim"),
                 {
                     **_names(partitions),
+                    "claimed": [self._claimed.get(partition) for partition in partitions],
                     "tried": [self._tried.get(partition) for partition in partitions],
                     "owner": self.owner,
                     "leased": leased,
                     "lease_seconds": self._lease_seconds,
                 },
             ).fetchall()
-        return {(row[0], row[1]): Claim(*row[2:]) for row in rows}
+        claims = {(row[0], row[1]): Claim(*row[2:]) for row in rows}
+        self._claimed |= {partition: claim.epoch for partition, claim in claims.items()}
+        return claims
 
     def commit(
         self,
@@ -109,14 +118,11 @@ class Ledger:
         effects: Effects,
         controls: Controls,
         still_in_force: Callable[[], bool],
-        *,
-        careful: bool = False,
     ) -> None:
         """Move partitions and write what their events caused; all or nothing.
 
         ``still_in_force`` says whether each window was counted under the control records in force for it, once
-        all that are published are known. ``careful``: events are being processed one by one, so this is not yet
-        the progress that clears a suspicion.
+        all that are published are known.
 
         Raises
         ------
@@ -144,7 +150,7 @@ class Ledger:
                     "high": [move.high_us for move in moves.values()],
                     "high_water": [move.high_water for move in moves.values()],
                     "lease_seconds": self._lease_seconds,
-                    "careful": careful,
+                    "careful": [move.careful for move in moves.values()],
                 },
             )
             effects_of.write(
@@ -175,6 +181,22 @@ class Ledger:
         with faults_as_ours():
             self.connection.execute(statement("ledger", "stop"), [reason, *partition, epoch])
 
+    def stop_recreated(self, ids: Mapping[str, str], reason: str) -> dict[Partition, int]:
+        """Stop what was read of topics that have another id by now; return where each stood.
+
+        ``ids``: Kafka's own ids of topics, by their names.
+        """
+        with faults_as_ours():
+            rows = self.connection.execute(
+                statement("ledger", "stop_recreated"), {**_ids(ids), "reason": reason}
+            ).fetchall()
+        return {(row[0], row[1]): row[2] for row in rows}
+
+    def note_topics(self, ids: Mapping[str, str]) -> None:
+        """Note which topics the offsets of partitions are of, where that was not known."""
+        with faults_as_ours():
+            self.connection.execute(statement("ledger", "note_topics"), _ids(ids))
+
     def highest(self, topics: Sequence[str]) -> int | None:
         """Return the greatest event time of all partitions."""
         with faults_as_ours():
@@ -185,6 +207,10 @@ class Ledger:
         """Let others claim at once what this owner holds."""
         with faults_as_ours():
             self.connection.execute(statement("ledger", "release"), [self.owner])
+
+
+def _ids(ids: Mapping[str, str]) -> dict[str, object]:
+    return {"topics": list(ids), "ids": list(ids.values())}
 
 
 def _names(partitions: Iterable[Partition]) -> dict[str, object]:

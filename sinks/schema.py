@@ -41,6 +41,7 @@ sa.Table(
     sa.Column("next_offset", sa.BigInteger, comment="null until first claimed"),
     sa.Column("event_high_us", sa.BigInteger, comment="greatest event time so far; null before any"),
     sa.Column("high_water", sa.BigInteger, comment="Kafka's end of it, as fetches told; null before any"),
+    sa.Column("topic_id", sa.Text, comment="Kafka's id of the topic that the offsets are of; null before it was told"),
     sa.Column("owner", sa.Text),
     _time("lease_until", nullable=True),
     sa.Column("claims", sa.Integer, nullable=False, server_default="0", comment="since progress was made"),

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from daemon.settings.kafka_security import KafkaSecurity
 from daemon.settings.section import Names, Section
@@ -30,6 +30,14 @@ def check_server(text: str) -> None:
         raise ValueError(f'expected host:port, such as "localhost:9092", found {text!r}')
 
 
+class _Assignment(Section):
+    strategy: Literal["range", "roundrobin", "cooperative-sticky"] = "range"
+
+
+class _Partition(Section):
+    assignment: _Assignment = _Assignment()
+
+
 class KafkaSettings(KafkaSecurity):
     """Where events come from."""
 
@@ -40,7 +48,9 @@ class KafkaSettings(KafkaSecurity):
     start: Literal["earliest", "latest"] = "earliest"
     client: Literal["kafka-python", "confluent"] = "kafka-python"
     session_timeout_seconds: Annotated[float, Field(gt=0, le=1800)] = 30
+    max_poll_interval_seconds: Annotated[float, Field(gt=0, le=86_400)] = 300
     fetch_wait_seconds: Annotated[float, Field(gt=0, le=60)] = 0.05
+    partition: _Partition = _Partition()
 
     @field_validator("bootstrap_servers")
     @classmethod
@@ -48,6 +58,13 @@ class KafkaSettings(KafkaSecurity):
         for server in servers:
             check_server(server)
         return servers
+
+    @model_validator(mode="after")
+    def _the_client_knows_the_strategy(self) -> "KafkaSettings":
+        # librdkafka wants partitions paused where we take them out of what it reads.
+        if self.client == "confluent" and self.partition.assignment.strategy == "cooperative-sticky":
+            raise ValueError('partition.assignment.strategy = "cooperative-sticky" needs client = "kafka-python"')
+        return self
 
 
 class PostgresSettings(Section):

@@ -6,13 +6,14 @@ from itertools import groupby
 from threading import Thread
 from typing import cast
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from daemon.kafka_clients import REQUEST_MS, KafkaUnavailable
 from daemon.records import Records
 from daemon.settings import KafkaSettings
 from daemon.source import Poll
-from daemon.sources.confluent_client import reach, unavailable
+from daemon.sources.confluent_client import LOG, client_options, reach, unavailable
 from sinks.ledger import Partition
 
 __all__ = ["ConfluentSource"]
@@ -21,7 +22,6 @@ _REQUEST_SECONDS = REQUEST_MS / 1000
 _PROBE_SECONDS = 3.0
 # Short of what a stopping process has.
 _CLOSE_SECONDS = 3.0
-_LONGEST_POLL_MS = 300_000
 _QUEUED_KIB = 32 << 10
 """Records that wait here to be polled, of all partitions together; a fetch may come on top."""
 _FETCHED_BYTES = 16 << 20
@@ -59,11 +59,10 @@ class ConfluentSource:
             settings,
             {
                 "group.id": settings.group,
-                # Those of kafka-python, so that workers with either client can be in one group.
-                "partition.assignment.strategy": "range,roundrobin",
+                "partition.assignment.strategy": settings.partition.assignment.strategy,
                 "session.timeout.ms": session_ms,
                 "heartbeat.interval.ms": max(1, session_ms // 4),
-                "max.poll.interval.ms": max(_LONGEST_POLL_MS, session_ms),
+                "max.poll.interval.ms": max(round(settings.max_poll_interval_seconds * 1000), session_ms),
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
                 "auto.offset.reset": "error",
@@ -80,6 +79,8 @@ class ConfluentSource:
                 "fetch.queue.backoff.ms": 10,
             },
         )
+        self._admin = AdminClient(client_options(settings), logger=LOG)
+        self._topic_ids: dict[str, str] = {}
         if not self._static:
             self._consumer.subscribe(
                 list(settings.topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
@@ -177,11 +178,25 @@ class ConfluentSource:
             found.update((topic, number) for number in metadata.topics[topic].partitions)
         if self._static and found != self._ours:
             self._own(found)
+        self._topic_ids = self._ask_for_topic_ids()
         return found
 
     def assigned(self) -> set[Partition]:
         """See Source."""
         return set(self._ours)
+
+    def topic_ids(self) -> dict[str, str]:
+        """See Source."""
+        return self._topic_ids
+
+    def _ask_for_topic_ids(self) -> dict[str, str]:
+        asked = self._admin.describe_topics(TopicCollection(list(self._settings.topics)))
+        found = {}
+        for topic, answer in asked.items():
+            # A role that may read a topic may not be allowed to describe it, and an old broker has no ids.
+            with suppress(KafkaException):
+                found[topic] = str(answer.result(_REQUEST_SECONDS).topic_id)
+        return found
 
     def seek(self, partition: Partition, offset: int) -> None:
         """See Source."""

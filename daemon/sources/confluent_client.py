@@ -17,15 +17,15 @@ from daemon.kafka_tokens import ClientCredentials, TokenUnavailable
 from daemon.settings import KafkaSettings
 from daemon.settings.kafka_security import SslSettings
 
-__all__ = ["reach", "unavailable"]
+__all__ = ["LOG", "client_options", "reach", "unavailable"]
 
-_LOG = logging.getLogger("librdkafka")
+LOG = logging.getLogger("librdkafka")
 _TRY_SECONDS = 0.5
 _CAUSES_KEPT = 20
 # Its own pauses grow to 10 s: too long to wait for a broker that is back.
 _RECONNECT_MS = 2000
 # What hopeless connections end with; what else there is follows from it.
-_LOGIN, _TLS = _DECISIVE = KafkaError._AUTHENTICATION, KafkaError._SSL  # noqa: SLF001 - so it names its own errors
+LOGIN, _TLS = _DECISIVE = KafkaError._AUTHENTICATION, KafkaError._SSL  # noqa: SLF001 - so it names its own errors
 _NONE_LEFT = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001
 
 
@@ -40,9 +40,9 @@ def reach(settings: KafkaSettings, options: dict[str, Any]) -> Consumer:
         No broker answered in time, or none let us in: it tells the cause, and the key to look at.
     """
     causes: deque[KafkaError] = deque(maxlen=_CAUSES_KEPT)
-    every = {**_client_options(settings), **options, "logger": _LOG, "error_cb": causes.append}
+    every = {**client_options(settings), **options, "logger": LOG, "error_cb": causes.append}
     # What is told in our own error need not stand in the log, too.
-    _LOG.disabled = True
+    LOG.disabled = True
     try:
         consumer = Consumer(every)
         try:
@@ -54,7 +54,7 @@ def reach(settings: KafkaSettings, options: dict[str, Any]) -> Consumer:
     except KafkaException as error:
         raise unavailable(settings, error.args[0]) from error
     finally:
-        _LOG.disabled = False
+        LOG.disabled = False
     return consumer
 
 
@@ -78,7 +78,8 @@ def _wait_for_answer(consumer: Consumer, settings: KafkaSettings, causes: Collec
             return
 
 
-def _client_options(settings: KafkaSettings) -> dict[str, Any]:
+def client_options(settings: KafkaSettings) -> dict[str, Any]:
+    """Return the options of any client of these settings."""
     options: dict[str, Any] = {
         "bootstrap.servers": ",".join(settings.bootstrap_servers),
         "client.id": "strandline",
@@ -126,7 +127,7 @@ def _token_source(settings: KafkaSettings) -> Callable[[str], tuple[str, float, 
         try:
             token, seconds = tokens.expiring_token()
         except TokenUnavailable as error:
-            _LOG.error("%s", error)
+            LOG.error("%s", error)
             raise
         return token, time.time() + seconds, settings.sasl.oauthbearer.client.id, {}
 
@@ -135,9 +136,9 @@ def _token_source(settings: KafkaSettings) -> Callable[[str], tuple[str, float, 
 
 def _explain(settings: KafkaSettings, error: KafkaError) -> str:
     reason = error.str()
-    if error.code() == _LOGIN and "unsupported" in reason.lower():
+    if error.code() == LOGIN and "unsupported" in reason.lower():
         return f"authentication failed: look at kafka.sasl.mechanism ({reason})"
-    if error.code() == _LOGIN:
+    if error.code() == LOGIN:
         return login_failed(settings)
     if error.code() == _TLS and "certificate verify failed" in reason:
         # Which of both, it does not tell.

@@ -4,6 +4,10 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.coordinator.assignors.range import RangePartitionAssignor
+from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from kafka.coordinator.consumer import ConsumerCoordinator
 from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from kafka.structs import OffsetAndMetadata
 
@@ -15,6 +19,9 @@ from sinks.ledger import Partition
 
 __all__ = ["KafkaPythonSource"]
 
+_ASSIGNORS = {
+    each.name: each for each in (RangePartitionAssignor, RoundRobinPartitionAssignor, CooperativeStickyAssignor)
+}
 _PROBE_MS = 3000
 # The client's own pauses grow to 30 s: too long to wait for a broker that is back.
 _RECONNECT_MS = 2000
@@ -36,8 +43,19 @@ class _Flag(ConsumerRebalanceListener):  # type: ignore[misc] # kafka-python is 
         self.raised = True
 
 
+class _Coordinator(ConsumerCoordinator):  # type: ignore[misc] # likewise
+    """The client's own, but one that brings to an end the joining that it began.
+
+    A topic that vanishes and is back while others are waited for looks as before to it (3.0.12): it forgot that it was
+    joining, sent no heartbeats any more, and read on outside the group, against those who read its partitions there.
+    """
+
+    def need_rejoin(self) -> bool:
+        return bool(self.rejoining or super().need_rejoin())
+
+
 class KafkaPythonSource:
-    """A Source on kafka-python, by its public interface only."""
+    """A Source on kafka-python, by its public interface but for two things: the ids of topics, and how it joins."""
 
     def __init__(self, settings: KafkaSettings, *, poll_records: int, max_event_bytes: int) -> None:
         self._servers = settings.bootstrap_servers
@@ -56,11 +74,14 @@ class KafkaPythonSource:
                 max_partition_fetch_bytes=max(1_048_576, max_event_bytes),
                 fetch_max_wait_ms=round(settings.fetch_wait_seconds * 1000),
                 session_timeout_ms=round(settings.session_timeout_seconds * 1000),
+                max_poll_interval_ms=round(settings.max_poll_interval_seconds * 1000),
+                partition_assignment_strategy=[_ASSIGNORS[settings.partition.assignment.strategy]],
                 heartbeat_interval_ms=max(1, round(settings.session_timeout_seconds * 1000 / 4)),
                 metadata_max_age_ms=30_000,
                 reconnect_backoff_max_ms=_RECONNECT_MS,
             )
             if not self._static:
+                self._consumer._coordinator.__class__ = _Coordinator  # noqa: SLF001
                 self._consumer.subscribe(topics=list(self._topics), listener=self._flag)
 
     def poll(self, seconds: float, most: int) -> Poll:
@@ -95,6 +116,12 @@ class KafkaPythonSource:
     def assigned(self) -> set[Partition]:
         """See Source."""
         return {(tp.topic, tp.partition) for tp in self._consumer.assignment()}
+
+    def topic_ids(self) -> dict[str, str]:
+        """See Source."""
+        # None, or zero: the broker has no ids.
+        found = {topic: self._consumer._cluster.topic_id(topic) for topic in self._topics}  # noqa: SLF001
+        return {topic: str(each) for topic, each in found.items() if each}
 
     def seek(self, partition: Partition, offset: int) -> None:
         """See Source."""

@@ -18,9 +18,10 @@ ON CONFLICT DO NOTHING
 
 -- name: claim
 WITH wanted AS (
-    SELECT p.topic, p.partition, w.tried
+    SELECT p.topic, p.partition, w.claimed, w.tried
     FROM partition AS p
-    JOIN unnest(%(topics)s::text[], %(partitions)s::integer[], %(tried)s::bigint[]) AS w (topic, partition, tried)
+    JOIN unnest(%(topics)s::text[], %(partitions)s::integer[], %(claimed)s::bigint[], %(tried)s::bigint[])
+        AS w (topic, partition, claimed, tried)
         USING (topic, partition)
     WHERE p.stopped_reason IS NULL
       AND (NOT %(leased)s OR p.owner IS NULL OR p.owner = %(owner)s OR p.lease_until < now())
@@ -31,8 +32,8 @@ UPDATE partition AS p
 SET epoch = p.epoch + 1,
     owner = %(owner)s,
     lease_until = now() + make_interval(secs => %(lease_seconds)s),
-    claims = p.claims + 1,
-    -- Who tried the suspect and claims anew was cut off or fenced, and did not die of it.
+    -- Who had it last and claims anew was cut off or fenced, and did not die: of nothing, nor of the suspect it tried.
+    claims = p.claims + CASE WHEN p.epoch = wanted.claimed THEN 0 ELSE 1 END,
     suspect_deaths = p.suspect_deaths - CASE WHEN p.suspect_deaths > 0 AND p.epoch = wanted.tried THEN 1 ELSE 0 END,
     updated_at = now()
 FROM wanted
@@ -52,10 +53,11 @@ SET next_offset = moved.next_offset,
     event_high_us = moved.high,
     high_water = coalesce(moved.high_water, p.high_water),
     lease_until = now() + make_interval(secs => %(lease_seconds)s),
-    -- Progress of other partitions is none of this one: its worker may die of what comes first in it.
+    -- Progress of other partitions is none of this one: its worker may die of what comes first in it, if anything does.
     claims = CASE
-        WHEN %(careful)s OR (p.next_offset, p.event_high_us) IS NOT DISTINCT FROM (moved.next_offset, moved.high)
-        THEN p.claims
+        WHEN moved.next_offset >= moved.high_water THEN 0
+        WHEN moved.careful THEN p.claims
+        WHEN (p.next_offset, p.event_high_us) IS NOT DISTINCT FROM (moved.next_offset, moved.high) THEN p.claims
         ELSE 0
     END,
     -- A suspicion ends when the event was passed, not with a sign of life.
@@ -63,8 +65,9 @@ SET next_offset = moved.next_offset,
     suspect_deaths = CASE WHEN moved.next_offset > p.suspect_offset THEN 0 ELSE p.suspect_deaths END,
     updated_at = now()
 FROM unnest(
-    %(topics)s::text[], %(partitions)s::integer[], %(next)s::bigint[], %(high)s::bigint[], %(high_water)s::bigint[]
-) AS moved (topic, partition, next_offset, high, high_water)
+    %(topics)s::text[], %(partitions)s::integer[], %(next)s::bigint[], %(high)s::bigint[], %(high_water)s::bigint[],
+    %(careful)s::boolean[]
+) AS moved (topic, partition, next_offset, high, high_water, careful)
 WHERE p.topic = moved.topic AND p.partition = moved.partition
 
 -- name: suspect
@@ -81,6 +84,21 @@ WHERE topic = %s AND partition = %s AND epoch = %s AND next_offset IS NOT DISTIN
 -- name: stop
 UPDATE partition SET stopped_reason = %s, updated_at = now()
 WHERE topic = %s AND partition = %s AND epoch = %s
+
+-- name: stop_recreated
+-- A new epoch: who still reads it by the old offsets is fenced. Where nothing was read the offsets hold for any topic.
+UPDATE partition AS p
+SET stopped_reason = %(reason)s, epoch = p.epoch + 1, updated_at = now()
+FROM unnest(%(topics)s::text[], %(ids)s::text[]) AS told (topic, id)
+WHERE p.topic = told.topic AND p.topic_id <> told.id AND p.next_offset > 0 AND p.stopped_reason IS NULL
+RETURNING p.topic, p.partition, p.next_offset
+
+-- name: note_topics
+UPDATE partition AS p
+SET topic_id = told.id
+FROM unnest(%(topics)s::text[], %(ids)s::text[]) AS told (topic, id)
+WHERE p.topic = told.topic AND p.topic_id IS DISTINCT FROM told.id AND p.stopped_reason IS NULL
+  AND (p.topic_id IS NULL OR coalesce(p.next_offset, 0) = 0)
 
 -- name: release
 UPDATE partition SET lease_until = now() WHERE owner = %s

@@ -61,10 +61,8 @@ def open_ledger(database: str) -> Iterator[Callable[[str], Ledger]]:
         ledger.connection.close()
 
 
-def commit(
-    ledger: Ledger, moves: dict[Partition, Move], effects: Effects | None = None, *, careful: bool = False
-) -> None:
-    ledger.commit(moves, effects or Effects(), Controls(), lambda: True, careful=careful)
+def commit(ledger: Ledger, moves: dict[Partition, Move], effects: Effects | None = None) -> None:
+    ledger.commit(moves, effects or Effects(), Controls(), lambda: True)
 
 
 def query(database: str, text: str) -> list[tuple[object, ...]]:
@@ -259,7 +257,7 @@ def test_a_suspicion_grows_with_every_death_and_ends_when_the_event_is_passed(
         claim = ledger.claim([ZERO], leased=False)[ZERO]
         assert (claim.claims, claim.suspect_deaths) == (death + 1, death)
         assert claim.suspect_offset == (40 if death else None)
-        commit(ledger, {ZERO: Move(claim.epoch, claim.next_offset, 40, 0)}, careful=True)
+        commit(ledger, {ZERO: Move(claim.epoch, claim.next_offset, 40, 0, careful=True)})
         ledger.suspect(ZERO, claim.epoch, 40)
     last = open_ledger("last")
     claims = last.claim([ZERO, ONE], leased=False)
@@ -267,13 +265,26 @@ def test_a_suspicion_grows_with_every_death_and_ends_when_the_event_is_passed(
     # Progress in another partition, or a sign of life, says nothing about this one.
     commit(last, {ZERO: Move(claims[ZERO].epoch, 40, 40, 0), ONE: Move(claims[ONE].epoch, None, 9, 0)})
     claims = last.claim([ZERO, ONE], leased=False)
-    assert (claims[ZERO].claims, claims[ZERO].suspect_offset, claims[ZERO].suspect_deaths) == (5, 40, 3)
-    assert claims[ONE].claims == 1
-    commit(last, {ZERO: Move(claims[ZERO].epoch, 40, 41, 0)}, careful=True)
+    assert (claims[ZERO].claims, claims[ZERO].suspect_offset, claims[ZERO].suspect_deaths) == (4, 40, 3)
+    assert claims[ONE].claims == 0
+    commit(last, {ZERO: Move(claims[ZERO].epoch, 40, 41, 0, careful=True)})
     claim = last.claim([ZERO], leased=False)[ZERO]
-    assert (claim.claims, claim.suspect_offset, claim.suspect_deaths) == (6, None, 0)
+    assert (claim.claims, claim.suspect_offset, claim.suspect_deaths) == (4, None, 0)
     commit(last, {ZERO: Move(claim.epoch, 41, 42, 0)})
-    assert last.claim([ZERO], leased=False)[ZERO].claims == 1
+    assert open_ledger("next").claim([ZERO], leased=False)[ZERO].claims == 1
+
+
+def test_who_was_at_the_end_of_a_partition_did_not_die_of_it(open_ledger: Callable[[str], Ledger]) -> None:
+    open_ledger("first").add_partitions([ZERO, ONE], [TOPIC])
+    for number in range(5):
+        ledger = open_ledger(f"worker-{number}")
+        claims = ledger.claim([ZERO, ONE], leased=False)
+        assert [claims[each].claims for each in (ZERO, ONE)] == [1, number + 1]
+        signs_of_life = {
+            ZERO: Move(claims[ZERO].epoch, claims[ZERO].next_offset, 40, 0, high_water=40),
+            ONE: Move(claims[ONE].epoch, claims[ONE].next_offset, 40, 0, high_water=41, careful=True),
+        }
+        commit(ledger, signs_of_life)
 
 
 def test_who_was_cut_off_from_the_database_did_not_die(open_ledger: Callable[[str], Ledger]) -> None:
@@ -281,7 +292,7 @@ def test_who_was_cut_off_from_the_database_did_not_die(open_ledger: Callable[[st
     ledger.add_partitions([ZERO], [TOPIC])
     for _ in range(5):
         claim = ledger.claim([ZERO], leased=False)[ZERO]
-        assert claim.suspect_deaths == 0
+        assert (claim.claims, claim.suspect_deaths) == (1, 0)
         ledger.suspect(ZERO, claim.epoch, 3)
     # And who claims without trying it is not killed by it.
     for owner in ("second", "third", "fourth"):

@@ -129,6 +129,30 @@ def test_a_partition_shorter_than_what_was_read_is_stopped_and_the_others_go_on(
     assert alerts == [("1", "firing")]
 
 
+def test_a_topic_made_anew_is_stopped_although_the_stored_offset_lies_within_it(
+    kafka: ApacheKafka, database: str
+) -> None:
+    topic = new_topic(kafka, 3)
+    settings = settings_for(kafka, database, topic)
+    send(kafka, topic, [(event(n, second=n), float(n)) for n in range(200)], [0, 1])
+    with working(settings):
+        wait_for(lambda: read(database) == 200)
+        kafka.delete_topic(topic)
+        kafka.create_topic(topic, 3, {"retention.ms": "-1"})
+        send(kafka, topic, [(event(n, second=n), float(n)) for n in range(600)])
+        wait_for(lambda: read(database) == 400)
+    stopped = query(database, "SELECT partition, next_offset, stopped_reason FROM partition ORDER BY partition")
+    assert [(number, offset, "was recreated" in (why or "")) for number, offset, why in stopped] == [
+        (0, 100, True),
+        (1, 100, True),
+        # Nothing was read of it, so nothing can be missed or doubled.
+        (2, 200, False),
+    ]
+    assert counted(database) == 400
+    alerts = query(database, "SELECT labels->>'partition', state, severity FROM alert ORDER BY 1")
+    assert alerts == [("0", "firing", "page"), ("1", "firing", "page")]
+
+
 def test_of_two_processes_with_one_static_assignment_one_stands_by(kafka: ApacheKafka, database: str) -> None:
     topic = new_topic(kafka, 2)
     settings = settings_for(

@@ -98,6 +98,9 @@ class MemorySource:
     def assigned(self) -> set[Partition]:
         return set(self._assigned)
 
+    def topic_ids(self) -> dict[str, str]:
+        return {}
+
     def seek(self, partition: Partition, offset: int) -> None:
         self._at[partition] = offset
         self._paused.discard(partition)

@@ -237,13 +237,11 @@ class ModelLedger(Ledger):
         effects: Effects,
         controls: Controls,
         still_in_force: Callable[[], bool],
-        *,
-        careful: bool = False,
     ) -> None:
         model, connection, before = self.connection.model, self.connection, self.connection.commits
         try:
             with self._noted(lambda: model.committed(moves, effects)):
-                super().commit(moves, effects, controls, still_in_force, careful=careful)
+                super().commit(moves, effects, controls, still_in_force)
         except Fenced:
             assert controls.last_id > self._known or not model.in_place(moves), "fenced for nothing"
             raise

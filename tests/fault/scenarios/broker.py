@@ -1,0 +1,58 @@
+"""Kafka: the broker started again, far away, or gone without a word."""
+
+import time
+
+from tests.fault.scenario import scenario
+from tests.fault.trial import Trial
+
+
+@scenario("9a", "the broker started again, and killed")
+def broker_restarted(trial: Trial) -> None:
+    rounds = 2 if trial.full else 1
+    _start(trial)
+    with trial.feed.spread_over(rounds * 25.0):
+        for _ in range(rounds):
+            trial.wait_for_progress()
+            trial.services.kafka.restart()
+            trial.wait_for_progress()
+            trial.services.kafka.kill()
+            time.sleep(trial.chance.uniform(1.0, 8.0))
+            trial.services.kafka.start()
+            trial.wait_for_progress()
+
+
+@scenario("9b", "a broker 2 s away")
+def broker_far_away(trial: Trial) -> None:
+    """Let an answer take two seconds, while workers join, read, and are killed."""
+    proxy = trial.kafka_proxy()
+    _start(trial)
+    with trial.feed.spread_over(40.0 if trial.full else 20.0):
+        trial.wait_for_progress()
+        proxy.latency = 1.0
+        victim = trial.processes[-1]
+        trial.wait_for_progress()
+        victim.kill()
+        trial.wait_until_claimed(trial.start())
+        trial.wait_for_progress()
+    proxy.latency = 0.0
+
+
+@scenario("9c", "connections to the broker that are half open", quick=True)
+def connections_half_open(trial: Trial) -> None:
+    """Let all connections fall silent without an end; nobody has to start anything again."""
+    rounds = 2 if trial.full else 1
+    proxy = trial.kafka_proxy()
+    _start(trial)
+    with trial.feed.spread_over(rounds * 30.0):
+        for _ in range(rounds):
+            trial.wait_for_progress()
+            proxy.fall_silent()
+            began = time.monotonic()
+            trial.wait_for_progress()
+            trial.told["noticed after"] = f"{time.monotonic() - began:.1f} s"
+
+
+def _start(trial: Trial) -> None:
+    trial.start("jobs")
+    for _ in range(2):
+        trial.wait_until_claimed(trial.start())
