@@ -27,6 +27,8 @@ _QUEUED_KIB = 32 << 10
 _FETCHED_BYTES = 16 << 20
 # What the package calls the errors that are its own.
 _END, _OUT_OF_RANGE = KafkaError._PARTITION_EOF, KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001
+_STOPPED = {_OUT_OF_RANGE, KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION}  # noqa: SLF001
+"""After these the library reads nothing more of a partition, or goes on behind what it cannot read."""
 
 
 class ConfluentSource:
@@ -89,16 +91,17 @@ class ConfluentSource:
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._own({(each.topic, each.partition) for each in partitions})
         consumer.assign([])
+        self._reading.clear()
 
     def _on_revoke(self, consumer: Consumer, _partitions: list[TopicPartition]) -> None:
         self._own(set())
         consumer.unassign()
+        self._reading.clear()
 
     def _own(self, partitions: set[Partition]) -> None:
         self._ours = partitions
         self._rebalanced = True
-        for each in (self._next, self._reading, self._moved, self._ends):
-            each.clear()
+        self.pause(list(self._next))
 
     def poll(self, seconds: float, most: int) -> Poll:
         """See Source."""
@@ -153,17 +156,15 @@ class ConfluentSource:
     def _failed(
         self, place: Partition, error: KafkaError, offset: int | None, out_of_range: dict[Partition, int]
     ) -> None:
-        if place in self._next and place not in self._moved:
-            # The library may stop here, or skip what it cannot read: it has to begin anew.
-            self._moved.add(place)
-            if error.code() == _OUT_OF_RANGE:
-                # It may tell of where it was before it was last moved: then it will tell again.
-                if offset == self._next[place]:
-                    out_of_range[place] = offset
-                return
-        elif place[1] >= 0:
+        if place[1] >= 0 and (place not in self._next or place in self._moved):
             return
-        if not (self._static and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED):
+        if error.code() in _STOPPED:
+            self._moved.add(place)
+        if error.code() == _OUT_OF_RANGE:
+            # It may tell of where it was before it was last moved: then it will tell again, or read.
+            if offset == self._next[place]:
+                out_of_range[place] = offset
+        elif not (self._static and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED):
             # Raised by the next poll: what came before it in this one is not lost.
             self._failure = unavailable(self._settings, error)
 

@@ -16,6 +16,7 @@ from daemon.kafka_clients import BOOTSTRAP_MS, KafkaUnavailable, login_failed, t
 from daemon.kafka_tokens import ClientCredentials, TokenUnavailable
 from daemon.settings import KafkaSettings
 from daemon.settings.kafka_security import SslSettings
+from sinks.errors import BadSettings
 
 __all__ = ["LOG", "client_options", "reach", "unavailable"]
 
@@ -25,8 +26,8 @@ _CAUSES_KEPT = 20
 # Its own pauses grow to 10 s: too long to wait for a broker that is back.
 _RECONNECT_MS = 2000
 # What hopeless connections end with; what else there is follows from it.
-LOGIN, _TLS = _DECISIVE = KafkaError._AUTHENTICATION, KafkaError._SSL  # noqa: SLF001 - so it names its own errors
-_NONE_LEFT = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001
+_LOGIN, _TLS = _DECISIVE = KafkaError._AUTHENTICATION, KafkaError._SSL  # noqa: SLF001 - so it names its own errors
+_NONE_LEFT, _BAD_OPTION = KafkaError._ALL_BROKERS_DOWN, KafkaError._INVALID_ARG  # noqa: SLF001
 
 
 def reach(settings: KafkaSettings, options: dict[str, Any]) -> Consumer:
@@ -35,7 +36,7 @@ def reach(settings: KafkaSettings, options: dict[str, Any]) -> Consumer:
     Raises
     ------
     BadSettings
-        A certificate or key cannot be read.
+        A certificate or key cannot be read, or the library does not take a number.
     KafkaUnavailable
         No broker answered in time, or none let us in: it tells the cause, and the key to look at.
     """
@@ -52,6 +53,8 @@ def reach(settings: KafkaSettings, options: dict[str, Any]) -> Consumer:
             cause = next((each for each in causes if each.code() in _DECISIVE), (*causes, error.args[0])[0])
             raise unavailable(settings, cause) from error
     except KafkaException as error:
+        if error.args[0].code() == _BAD_OPTION:
+            raise BadSettings(f"kafka: {error.args[0].str()}") from error
         raise unavailable(settings, error.args[0]) from error
     finally:
         LOG.disabled = False
@@ -127,7 +130,7 @@ def _token_source(settings: KafkaSettings) -> Callable[[str], tuple[str, float, 
         try:
             token, seconds = tokens.expiring_token()
         except TokenUnavailable as error:
-            LOG.error("%s", error)
+            LOG.error("%s", error)  # noqa: TRY400 - it is raised, too
             raise
         return token, time.time() + seconds, settings.sasl.oauthbearer.client.id, {}
 
@@ -136,9 +139,9 @@ def _token_source(settings: KafkaSettings) -> Callable[[str], tuple[str, float, 
 
 def _explain(settings: KafkaSettings, error: KafkaError) -> str:
     reason = error.str()
-    if error.code() == LOGIN and "unsupported" in reason.lower():
+    if error.code() == _LOGIN and "unsupported" in reason.lower():
         return f"authentication failed: look at kafka.sasl.mechanism ({reason})"
-    if error.code() == LOGIN:
+    if error.code() == _LOGIN:
         return login_failed(settings)
     if error.code() == _TLS and "certificate verify failed" in reason:
         # Which of both, it does not tell.

@@ -39,9 +39,9 @@ def opened(kafka: ApacheKafka, topic: str, client: str, assignment: str = "stati
         yield source
 
 
-def begin(source: Source, *, at: int = 0) -> None:
-    """Wait for the assignment, and read it from an offset on."""
-    wait_for(lambda: source.poll(0.1, 50).rebalanced and bool(source.assigned()))
+def begin(source: Source, *, partitions: int = 1, at: int = 0) -> None:
+    """Wait until so many partitions are assigned, and read them from an offset on."""
+    wait_for(lambda: source.poll(0.1, 50).rebalanced and len(source.assigned()) == partitions)
     for partition in source.assigned():
         source.seek(partition, at)
 
@@ -112,7 +112,7 @@ def test_reading_goes_on_where_it_was_sought_and_not_where_it_is_paused(kafka: A
     send(kafka, topic, [(b"%d" % number, number / 100) for number in range(4000)], [0, 1])
     first, second = (topic, 0), (topic, 1)
     with opened(kafka, topic, client) as source:
-        begin(source)
+        begin(source, partitions=2)
         read(source, lambda found: count(found) >= 300)
         # Whatever the client has fetched beyond is void.
         source.seek(first, 7)
@@ -120,8 +120,11 @@ def test_reading_goes_on_where_it_was_sought_and_not_where_it_is_paused(kafka: A
         found = read(source, lambda found: min(len(found.get(first, ())), len(found.get(second, ()))) >= 200)
         assert found[first][:200] == [(offset, b"%d" % (2 * offset)) for offset in range(7, 207)]
         assert found[second][:200] == [(offset, b"%d" % (2 * offset + 1)) for offset in range(1000, 1200)]
-        source.pause([second])
         at = found[first][-1][0] + 1
+        source.seek(second, 0)
+        between = read(source, lambda found: len(found.get(second, ())) >= 50)
+        source.pause([second])
+        at += len(between.get(first, ()))
         found = read(source, lambda found: at + count(found) == 2000)
         assert found.get(first, []) == [(offset, b"%d" % (2 * offset)) for offset in range(at, 2000)]
         assert source.end(second) is None
@@ -138,7 +141,7 @@ def test_partitions_are_shared_within_a_group_and_rebalances_are_told(
     topic = new_topic(kafka, 4)
     send(kafka, topic, [(b"%d" % number, number / 100) for number in range(400)], range(4))
     with opened(kafka, topic, client, "group") as source:
-        begin(source)
+        begin(source, partitions=4)
         read(source, lambda found: count(found) == 400)
         source.report({(topic, number): 50 + number for number in range(4)})
         with opened(kafka, topic, other, "group") as newcomer:
@@ -153,10 +156,12 @@ def test_partitions_are_shared_within_a_group_and_rebalances_are_told(
 
             wait_for(shared)
             assert not source.assigned() & newcomer.assigned()
+            for _ in range(10):
+                assert shared()
             for partition in newcomer.assigned():
                 newcomer.seek(partition, 90)
             assert [len(each) for each in read(newcomer, lambda found: count(found) == 20).values()] == [10, 10]
-        begin(source, at=95)
+        begin(source, partitions=4, at=95)
         assert [len(each) for each in read(source, lambda found: count(found) == 20).values()] == [5] * 4
     with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
         committed = admin.list_group_offsets([topic])[topic]
@@ -169,7 +174,7 @@ def test_an_offset_that_is_not_there_is_told_until_another_is_sought(kafka: Apac
     with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
         admin.delete_records({TopicPartition(topic, 0): 30})
     with opened(kafka, topic, client) as source:
-        begin(source)
+        begin(source, partitions=2)
         assert told(source, lambda poll: bool(poll.out_of_range)).out_of_range == {(topic, 0): 0}
         source.seek((topic, 1), 5000)
         missing = {(topic, 0): 0, (topic, 1): 5000}
