@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -28,6 +27,7 @@ from daemon.kafka_clients import KafkaUnavailable
 from daemon.logs import configure
 from daemon.ops import occurrences
 from daemon.ops.health import Health
+from daemon.ops.scratch import counting_directory
 from daemon.ops.service import Ops
 from daemon.ops.standing import Standing
 from daemon.ops.supervisor import Child, Supervisor, report_to
@@ -126,10 +126,10 @@ def supervise(settings: Settings, verbosity: str) -> None:
     names = [("ingest", f"ingest-{number}") for number in range(settings.ingest.workers)] + [("jobs", "jobs")]
     children = [Child(name, role, _child, (role, name, settings, verbosity, os.getpid())) for role, name in names]
     supervisor = Supervisor(children, health)
-    with tempfile.TemporaryDirectory(prefix="strandline-") as directory:
+    with counting_directory() as directory:
         # Inherited by the children, who count into files in there; see sinks.metrics.
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
-        counted = MultiProcessCollector(CollectorRegistry(), directory)  # type: ignore[no-untyped-call]
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
+        counted = MultiProcessCollector(CollectorRegistry(), str(directory))  # type: ignore[no-untyped-call]
         with Ops(settings, health, supervisor.standings, [counted], stop) as ops:
             log.info(
                 "run.started", version=version("strandline"), processes=[c.name for c in children], ops=ops.address

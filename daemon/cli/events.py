@@ -1,6 +1,7 @@
 """``strandline events``: send events from a file, watch them come, and find those that cannot be used."""
 
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -121,7 +122,7 @@ def tail(
 ) -> None:
     """Print events as they come, decoded as configured; those that cannot be used with the reason.
 
-    With -n it begins with the last ones that are there already.
+    With -n it begins with the last ones that are there already. Ctrl-C ends it.
 
     Example: strandline events tail -n 20
     """
@@ -131,6 +132,8 @@ def tail(
     found = follow(kafka, number or 0)
     buffer = Buffer(settings, lambda model, version: Cohort(0, model, version, settings.of(model)))
     try:
+        if sys.stderr.isatty():
+            typer.echo(clean(_awaited(kafka, number)), err=True)
         for record in islice(found, number):
             told = _told(buffer, record)
             if as_json:
@@ -262,6 +265,12 @@ def _now_like(before: object) -> object:
                 return time.time_ns() // (1_000_000_000 // scale)
         return time.time()
     return datetime.now(UTC).isoformat()
+
+
+def _awaited(kafka: KafkaSettings, number: int | None) -> str:
+    """Return what is waited for, since nothing may come for long."""
+    what = "new events" if number is None else f"{number:,} events, beginning with the last that are there"
+    return f"waiting for {what}: {', '.join(kafka.topics)} at {', '.join(kafka.bootstrap_servers)}; Ctrl-C ends it"
 
 
 def _place(record: Sampled) -> str:

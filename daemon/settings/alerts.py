@@ -29,6 +29,7 @@ class RouteSettings(Section):
 class AlertSettings(Section):
     """What is sent when something fires."""
 
+    update_seconds: Annotated[float, Field(ge=0, le=600)] = 300
     repeat_hours: Annotated[float, Field(gt=0, le=8760)] = 24
     external_url: str = ""
     routes: tuple[RouteSettings, ...] = (RouteSettings(name="log", type="log"),)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import random
 import signal
 import subprocess
@@ -22,7 +23,7 @@ COUNT = 300
 BROKEN = b'{"request": {}}'
 
 
-def strandline(home: Path, *arguments: str) -> subprocess.Popen[str]:
+def strandline(home: Path, *arguments: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith("STRANDLINE")}
     return subprocess.Popen(
         [sys.executable, "-c", "from daemon.cli.main import main; main()", *arguments],
@@ -30,7 +31,7 @@ def strandline(home: Path, *arguments: str) -> subprocess.Popen[str]:
         env={**kept, "HOME": str(home), "XDG_CONFIG_HOME": str(home), "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     )
 
@@ -151,6 +152,21 @@ def test_events_are_validated_and_watched(kafka: ApacheKafka, topic: str, tmp_pa
     assert len(told) == COUNT + 1
     assert [each["reason"] for each in told if "reason" in each] == ["missing_field"]
     assert all(each["event"]["model"] == "claims" for each in told if "event" in each)
+
+
+def test_on_a_terminal_it_is_told_what_is_waited_for(kafka: ApacheKafka, topic: str, tmp_path: Path) -> None:
+    config(tmp_path, kafka, topic)
+    ours, theirs = pty.openpty()
+    try:
+        process = strandline(tmp_path, "events", "tail", stderr=theirs)
+        told = os.read(ours, 1000).decode()
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert told.strip() == f"waiting for new events: {topic} at {kafka.bootstrap}; Ctrl-C ends it"
+    assert (process.returncode, out) == (130, "")
 
 
 def received(home: Path, count: int) -> list[Any]:
