@@ -14,8 +14,8 @@ __all__ = ["ALL", "SEED", "Scenario", "play", "scenario", "scenarios"]
 
 ALL = invariants.ALL
 SEED = 20_251_009
-_FULL = (300_000, 200)
-_SHORT = (90_000, 120)
+_FULL = (300_000, 120)
+_SHORT = (60_000, 48)
 
 
 @dataclass(frozen=True)

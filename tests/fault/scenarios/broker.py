@@ -10,7 +10,7 @@ from tests.fault.trial import Trial
 def broker_restarted(trial: Trial) -> None:
     rounds = 2 if trial.full else 1
     _start(trial)
-    with trial.feed.spread_over(rounds * 25.0):
+    with trial.feed.spread_over(rounds * 60.0):
         for _ in range(rounds):
             trial.wait_for_progress()
             trial.services.kafka.restart()
@@ -26,7 +26,7 @@ def broker_far_away(trial: Trial) -> None:
     """Let an answer take two seconds, while workers join, read, and are killed."""
     proxy = trial.kafka_proxy()
     _start(trial)
-    with trial.feed.spread_over(40.0 if trial.full else 20.0):
+    with trial.feed.spread_over(80.0):
         trial.wait_for_progress()
         proxy.latency = 1.0
         victim = trial.processes[-1]
@@ -43,7 +43,7 @@ def connections_half_open(trial: Trial) -> None:
     rounds = 2 if trial.full else 1
     proxy = trial.kafka_proxy()
     _start(trial)
-    with trial.feed.spread_over(rounds * 30.0):
+    with trial.feed.spread_over(rounds * 60.0):
         for _ in range(rounds):
             trial.wait_for_progress()
             proxy.fall_silent()
