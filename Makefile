@@ -1,6 +1,7 @@
 # `make` lists the targets. Only Python 3.11 or later and make are needed, and Maven for the tests.
 
 PYTHON ?= python3
+PYTHONS ?= python3.11 python3.12 python3.13
 BIN := .venv/bin
 JARS := .cache/kafka/.done
 # With the development environment present the demo runs from it; otherwise it needs less.
@@ -11,7 +12,7 @@ export HYPOTHESIS_STORAGE_DIRECTORY := .cache/hypothesis
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench lock clean check-maven
+.PHONY: help setup demo test pythons lint bench lock clean check-maven
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -24,6 +25,9 @@ demo: $(DEMO) ## show it live; EXIT=1 ends by itself, SEED=n varies the story
 
 test: check-maven .venv/.dev $(JARS) ## run the tests, with a real Kafka and PostgreSQL; ARGS=… goes to pytest
 	@$(BIN)/pytest $(ARGS)
+
+pythons: $(PYTHONS:%=.cache/%/.dev) ## run the tests that need no services on each Python of PYTHONS
+	@for each in $(PYTHONS); do echo "$$each"; .cache/$$each/bin/pytest tests/unit tests/property $(ARGS) || exit; done
 
 lint: .venv/.dev ## check style, types, imports and spelling
 	@$(BIN)/ruff check -q .
@@ -53,8 +57,8 @@ define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "Strandline needs Python 3.11 or later; '$(PYTHON)' is" \
 			"$$($(PYTHON) --version 2>/dev/null || echo missing). Another one: make PYTHON=python3.12 …" >&2; exit 2; }
-	@echo "installing $< into .venv"
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing $< into $(@D)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(@D)
 	@$(BIN)/python -m pip install -q --require-hashes -r $<
 	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
@@ -64,6 +68,11 @@ endef
 	$(install)
 
 .venv/.demo: requirements/demo.txt pyproject.toml
+	$(install)
+
+.cache/%/.dev: PYTHON = $*
+.cache/%/.dev: BIN = $(@D)/bin
+.cache/%/.dev: requirements/dev.txt pyproject.toml
 	$(install)
 
 check-maven:
