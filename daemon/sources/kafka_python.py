@@ -74,6 +74,8 @@ class KafkaPythonSource:
                 max_partition_fetch_bytes=max(1_048_576, max_event_bytes),
                 fetch_max_wait_ms=round(settings.fetch_wait_seconds * 1000),
                 session_timeout_ms=round(settings.session_timeout_seconds * 1000),
+                # No broker holds a fetch for long: a connection that is silent for so long is dead.
+                request_timeout_ms=REQUEST_MS,
                 max_poll_interval_ms=round(settings.max_poll_interval_seconds * 1000),
                 partition_assignment_strategy=[_ASSIGNORS[settings.partition.assignment.strategy]],
                 heartbeat_interval_ms=max(1, round(settings.session_timeout_seconds * 1000 / 4)),

@@ -44,7 +44,7 @@ def server_killed(trial: Trial) -> None:
             _kill_hard(trial.services)
             time.sleep(trial.chance.uniform(0.5, 3.0))
             trial.services.postgres.start()
-            trial.wait_for_progress()
+            trial.wait_until_caught_up()
     trial.told["kills"] = str(rounds)
 
 

@@ -34,7 +34,7 @@ def killed_around_commit(trial: Trial) -> None:
         for point in points:
             doomed = trial.start(failpoint=f"{point}=die@{trial.chance.randint(2, 6)}")
             trial.wait_for_end(doomed)
-            trial.wait_for_progress()
+            trial.wait_until_caught_up()
     trial.told["deaths"] = str(len(points))
 
 

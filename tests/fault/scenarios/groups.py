@@ -38,7 +38,7 @@ def _scale(trial: Trial, assignor: str) -> None:
         for process in more:
             process.terminate()
             time.sleep(pause)
-        trial.wait_for_progress()
+        trial.wait_until_caught_up()
     trial.told["longest standstill"] = f"{standstill.longest:.1f} s"
     if standstill.longest > IDLE_SECONDS:
         raise NotHeld(f"partition {standstill.partition} stood still for {standstill.longest:.1f} s")
@@ -80,4 +80,4 @@ def stuck_in_its_work(trial: Trial) -> None:
         trial.told["back after"] = f"{trial.wait_for(lambda: len(members(trial)) == 2, 'both members'):.1f} s"
         if members(trial) == both:
             raise NotHeld("the worker that was stuck never left the group")
-        trial.wait_for_progress()
+        trial.wait_until_caught_up()
