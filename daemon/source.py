@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -58,7 +59,7 @@ class Source(Protocol):
     def topic_ids(self) -> dict[str, str]:
         """Return the id that Kafka gave each topic when it was made, as far as it is known: one made anew has another.
 
-        It is as of the last metadata, which a client fetches anew when a topic was deleted.
+        It is asked for: a fetch goes by a topic's name, and may have read the new one at the old one's offsets.
         """
         ...
 
@@ -191,9 +192,13 @@ class KafkaSource:
 
     def topic_ids(self) -> dict[str, str]:
         """See Source."""
+        client = self._consumer
+        # Not heard of in time: what is in hand is committed even while Kafka is away.
+        with suppress(KafkaError):
+            client._net.run(client._manager.wait_for, client._cluster.request_update(), _PROBE_MS)  # noqa: SLF001
         # None, or zero: the broker has no ids.
-        found = {topic: self._consumer._cluster.topic_id(topic) for topic in self._topics}  # noqa: SLF001
-        return {topic: str(each) for topic, each in found.items() if each}
+        found = {topic: client._cluster.topic_id(topic) for topic in self._topics}  # noqa: SLF001
+        return {topic: str(each) for topic, each in found.items() if each and each.int}
 
     def seek(self, partition: Partition, offset: int) -> None:
         """See Source."""
