@@ -37,7 +37,7 @@ class Source(Protocol):
     def topic_ids(self) -> dict[str, str]:
         """Return the id that Kafka gave each topic when it was made, as far as it is known: one made anew has another.
 
-        It is as of the last metadata, which a client fetches anew when a topic was deleted.
+        It is asked for: a fetch goes by a topic's name, and may have read the new one at the old one's offsets.
         """
         ...
 

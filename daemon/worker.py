@@ -5,6 +5,7 @@ It keeps no state that matters: whatever it holds can be dropped and read again 
 
 import time
 from collections.abc import Callable
+from functools import partial
 from threading import Event as Signal
 
 import structlog
@@ -96,8 +97,8 @@ class Worker:
     def _turn(self) -> None:
         self._health.beat()
         poll = self._source.poll(_POLL_SECONDS, self._settings.ingest.poll_records)
-        if poll.rebalanced or self._positions.topics_changed():
-            # The records of this poll may be of partitions that are no longer ours, or from the wrong offset, or topic.
+        if poll.rebalanced:
+            # The records of this poll may be of partitions that are no longer ours, or from the wrong offset.
             self._claim()
             return
         if poll.out_of_range:
@@ -142,7 +143,8 @@ class Worker:
                 continue
             if position.careful_until is not None:
                 self._commit()
-                process_one_by_one(position, partition, records, self._ledger, self._accumulation, self._commit)
+                commit = partial(self._commit, alone=True)
+                process_one_by_one(position, partition, records, self._ledger, self._accumulation, commit)
                 continue
             high = position.high_us if position.high_us is not None else NEVER
             high = self._accumulation.add(*partition, records, high)
@@ -158,13 +160,16 @@ class Worker:
             return waited >= max(ingest.commit_seconds, min(self._commit_took, _LONGEST_WAIT_SECONDS))
         return waited >= min(_HEARTBEAT_SECONDS, ingest.lease_seconds / 3)
 
-    def _commit(self) -> None:
+    def _commit(self, *, alone: bool = False) -> None:
         """Write what is in hand; between events also a sign of life, and the watermarks of idle partitions."""
         self._health.beat()
         moves = self._positions.moves()
         began = self._last_commit = time.monotonic()
         if not moves:
             return
+        # It may take 0.1 s to ask again so soon: too long after each event that is processed alone.
+        if not alone and self._positions.any_moved() and self._positions.topics_changed():
+            raise Fenced("a topic was made anew: what was read since may be of the new one")
         effects = self._accumulation.effects()
         self._ledger.commit(moves, effects, self._controls, self._accumulation.still_in_force)
         self._last_commit = time.monotonic()

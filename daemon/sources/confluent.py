@@ -82,7 +82,6 @@ class ConfluentSource:
             },
         )
         self._admin = AdminClient(client_options(settings), logger=LOG)
-        self._topic_ids: dict[str, str] = {}
         if not self._static:
             self._consumer.subscribe(
                 list(settings.topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
@@ -179,7 +178,6 @@ class ConfluentSource:
             found.update((topic, number) for number in metadata.topics[topic].partitions)
         if self._static and found != self._ours:
             self._own(found)
-        self._topic_ids = self._ask_for_topic_ids()
         return found
 
     def assigned(self) -> set[Partition]:
@@ -188,15 +186,12 @@ class ConfluentSource:
 
     def topic_ids(self) -> dict[str, str]:
         """See Source."""
-        return self._topic_ids
-
-    def _ask_for_topic_ids(self) -> dict[str, str]:
         asked = self._admin.describe_topics(TopicCollection(list(self._settings.topics)))
         found = {}
         for topic, answer in asked.items():
-            # A role that may read a topic may not be allowed to describe it, and an old broker has no ids.
-            with suppress(KafkaException):
-                found[topic] = str(answer.result(_REQUEST_SECONDS).topic_id)
+            # Not allowed to, or not in time: what is in hand is committed even while Kafka is away.
+            with suppress(KafkaException, TimeoutError):
+                found[topic] = str(answer.result(_PROBE_SECONDS).topic_id)
         return found
 
     def seek(self, partition: Partition, offset: int) -> None:

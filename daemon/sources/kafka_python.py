@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
@@ -121,9 +122,13 @@ class KafkaPythonSource:
 
     def topic_ids(self) -> dict[str, str]:
         """See Source."""
+        client = self._consumer
+        # Not heard of in time: what is in hand is committed even while Kafka is away.
+        with suppress(KafkaError):
+            client._net.run(client._manager.wait_for, client._cluster.request_update(), _PROBE_MS)  # noqa: SLF001
         # None, or zero: the broker has no ids.
-        found = {topic: self._consumer._cluster.topic_id(topic) for topic in self._topics}  # noqa: SLF001
-        return {topic: str(each) for topic, each in found.items() if each}
+        found = {topic: client._cluster.topic_id(topic) for topic in self._topics}  # noqa: SLF001
+        return {topic: str(each) for topic, each in found.items() if each and each.int}
 
     def seek(self, partition: Partition, offset: int) -> None:
         """See Source."""

@@ -28,6 +28,12 @@ def also_read(trial: Trial, topics: Iterable[str]) -> None:
     alter(trial, (f'topics = ["{trial.topic}"]', f'topics = ["{trial.topic}"{more}]'))
 
 
+def demand(found: object, expected: object, what: str) -> None:
+    """Fail unless what was found is what must be."""
+    if found != expected:
+        raise NotHeld(f"{what}: {str(found)[:600]}, expected {str(expected)[:600]}")
+
+
 def event(name: str, second: float, model: str, **fields: object) -> bytes:
     """Return an event that happens at ``second``, seconds since 1970."""
     plain = {"id": name, "time": second, "model": model, "version": "1", "prediction": "a", "confidence": 0.9}
