@@ -6,6 +6,7 @@ from threading import Event as Signal
 from typing import Protocol
 
 import psycopg
+import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from daemon.ops import occurrences
@@ -15,6 +16,8 @@ from sinks.database import Connection
 from sinks.errors import DatabaseUnavailable, StrandlineError
 
 __all__ = ["Job", "run"]
+
+log = structlog.get_logger()
 
 _BEAT_SECONDS = 1.0
 
@@ -76,8 +79,20 @@ def run(jobs: dict[str, tuple[Job, float]], connect: Callable[[], Connection], s
         scheduler.add_job(runners[name], "interval", seconds=seconds, id=name)
     scheduler.start()
     health.running()
+    ahead = _wall_ahead()
     while not stop.wait(_BEAT_SECONDS):
         health.beat()
+        before, ahead = ahead, _wall_ahead()
+        if ahead < before - _BEAT_SECONDS:
+            # It plans in wall time: after a clock was set back it would wait until that has caught up.
+            log.warning("jobs.clock_set_back", seconds=round(before - ahead))
+            for name, (_, seconds) in jobs.items():
+                scheduler.reschedule_job(name, trigger="interval", seconds=seconds)
     scheduler.shutdown(wait=True)
     for runner in runners.values():
         runner.close()
+
+
+def _wall_ahead() -> float:
+    """Return how far the wall clock is ahead of the monotonic one; it changes only when a clock is set."""
+    return time.time() - time.monotonic()

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from kafka import KafkaProducer
 
 from tests.fault.oracle import PARTITIONS, Oracle, Sent
-from tests.services import ApacheKafka
+from tests.services import RECORD_MAX, ApacheKafka
 
 __all__ = ["Feed"]
 
@@ -32,6 +32,7 @@ class Feed:
             batch_size=262_144,
             enable_idempotence=True,
             delivery_timeout_ms=_PATIENCE_MS,
+            max_request_size=RECORD_MAX,
         )
 
     def up_to(self, share: float) -> None:
@@ -49,6 +50,11 @@ class Feed:
     def fresh(self, name: str, second: float) -> None:
         """Send a fresh event to each partition; wait until all have arrived."""
         self._send(self._oracle.fresh(name, second))
+        self._producer.flush()
+
+    def more(self, events: Iterable[Sent]) -> None:
+        """Send events that are none of the oracle's: after its stream, whose places it would move."""
+        self._send(events)
         self._producer.flush()
 
     @contextmanager

@@ -4,6 +4,7 @@ The measure is the oracle, which knows the events, and a *replay*: one reader by
 database, given the control log that the trial recorded.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import psycopg
@@ -15,7 +16,7 @@ from sinks.windows import Layouts, uncompress
 from tests.fault.oracle import MODELS, PARTITIONS
 from tests.fault.trial import RECEIVERS, Trial, finish
 
-__all__ = ["ALL", "faults"]
+__all__ = ["ALL", "counted", "faults"]
 
 ALL = ("I1", "I2", "I3", "I4", "I5")
 
@@ -60,6 +61,22 @@ def faults(trial: Trial, must: Iterable[str]) -> list[str]:
             for what, query in EXACT[name].items():
                 rows, others = mine.execute(query.encode()).fetchall(), theirs.execute(query.encode()).fetchall()
                 found += [f"{name}: {what}: {told}" for told in _difference(rows, others)]
+    return found
+
+
+def counted(url: str) -> Counter[str]:
+    """Return how many events of each model all summaries hold, on time and late."""
+    found: Counter[str] = Counter()
+    with connect(url, name="test") as connection:
+        layouts = Layouts(connection)
+        stored = connection.execute("""
+            SELECT model, layout_id, body
+            FROM (SELECT cohort_id, layout_id, summary FROM closed_window UNION ALL
+                  SELECT cohort_id, layout_id, body FROM part) AS whole (cohort_id, layout_id, body)
+            JOIN cohort ON cohort.id = cohort_id""").fetchall()
+        for model, layout_id, body in stored:
+            summary = Summary.from_bytes(layouts[layout_id], uncompress(body))
+            found[model] += int(summary.events[0] + summary.total("traffic", "late")[0])
     return found
 
 
@@ -113,7 +130,7 @@ def _offsets(trial: Trial) -> Iterator[str]:
 
 def _candidates_and_dead_letters(trial: Trial) -> Iterator[str]:
     letters = trial.query("SELECT partition, first_offset, value FROM dead_letter ORDER BY 1, 2")
-    yield from _difference(letters, list(trial.oracle.dead_letters))
+    yield from _difference(letters, sorted([*trial.oracle.dead_letters, *trial.letters]))
     for event_id, partition, offset in trial.query('SELECT event_id, partition, "offset" FROM candidate'):
         name, _, number = event_id.rpartition("-")
         if name == "event" and (partition, offset) != (int(number) % PARTITIONS, int(number) // PARTITIONS):
@@ -128,16 +145,10 @@ def _candidates_and_dead_letters(trial: Trial) -> Iterator[str]:
 
 def _counts(trial: Trial) -> Iterator[str]:
     """Compare what all summaries count to the oracle, and see that it was a trial at all."""
-    with connect(trial.url, name="test") as connection:
-        layouts = Layouts(connection)
-        stored = connection.execute(
-            "SELECT layout_id, summary FROM closed_window UNION ALL SELECT layout_id, body FROM part"
-        ).fetchall()
-        summaries = [Summary.from_bytes(layouts[layout_id], uncompress(body)) for layout_id, body in stored]
-    counted = sum(int(summary.events[0] + summary.total("traffic", "late")[0]) for summary in summaries)
-    sent = sum(trial.feed.ends.values()) - len(trial.oracle.broken)
-    if counted != sent:
-        yield f"{counted} events are counted, {sent} were sent that can be"
+    found = counted(trial.url).total()
+    sent = sum(trial.feed.ends.values()) - len(trial.oracle.broken) - len(trial.letters)
+    if found != sent:
+        yield f"{found} events are counted, {sent} were sent that can be"
     [(grown,)] = trial.query("SELECT count(*) FROM control WHERE effective_from > 0")
     if grown < len(MODELS):
         yield f"{grown} control records came into force in mid-stream: with so few little is proven"

@@ -131,6 +131,10 @@ class Trial:
         self.chance = random.Random(oracle.seed)
         self.told: dict[str, str] = {}
         """Figures for people, by name; a scenario adds its own."""
+        self.letters: list[tuple[int, int, bytes]] = []
+        """Dead letters besides the oracle's: partition, offset, and what is kept of the value."""
+        self.deadly = ""
+        """A failpoint of whoever reads this topic, the replay included; whom it kills is started again."""
         self.processes: list[Process] = []
         self.topic = f"fault-{time.time_ns()}"
         self.url = services.postgres.new_database()
@@ -243,7 +247,11 @@ class Trial:
 
     def offsets(self) -> dict[int, int]:
         """Return how far each partition has been read."""
-        return dict(self.query("SELECT partition, coalesce(next_offset, 0) FROM partition ORDER BY 1"))
+        return dict(
+            self.query(
+                "SELECT partition, coalesce(next_offset, 0) FROM partition WHERE topic = %s ORDER BY 1", self.topic
+            )
+        )
 
     def read_share(self) -> float:
         """Return which share of the oracle's stream has been read."""
