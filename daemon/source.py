@@ -76,6 +76,10 @@ class Source(Protocol):
         """Tell Kafka how far we are, for tools that show lag. Nothing of ours depends on it."""
         ...
 
+    def confirmed(self) -> bool:
+        """Say whether the group still takes us for a member: else what is assigned may be others' by now."""
+        ...
+
     def close(self) -> None:
         """Leave the group and close the connections."""
         ...

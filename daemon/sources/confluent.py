@@ -256,6 +256,10 @@ class ConfluentSource:
             with suppress(KafkaException):
                 self._consumer.commit(offsets=[TopicPartition(*each, offset) for each, offset in offsets.items()])
 
+    def confirmed(self) -> bool:
+        """See Source: the library takes back what it assigned when it has not heard of the group for a session."""
+        return True
+
     def close(self) -> None:
         """See Source."""
         # It waits for brokers that may be away, and takes no time to wait at most.

@@ -63,6 +63,7 @@ class KafkaPythonSource:
         self._topics = settings.topics
         self._static = settings.assignment == "static"
         self._flag = _Flag()
+        self._reported: dict[TopicPartition, OffsetAndMetadata] = {}
         with reaching(settings) as options:
             self._consumer = KafkaConsumer(
                 **options,
@@ -191,9 +192,26 @@ class KafkaPythonSource:
     def report(self, offsets: Mapping[Partition, int]) -> None:
         """See Source."""
         if not self._static:
-            self._consumer.commit_async(
-                {TopicPartition(*each): OffsetAndMetadata(offset, "", -1) for each, offset in offsets.items()}
-            )
+            self._reported = {
+                TopicPartition(*each): OffsetAndMetadata(offset, "", -1) for each, offset in offsets.items()
+            }
+            self._consumer.commit_async(self._reported)
+
+    def confirmed(self) -> bool:
+        """See Source.
+
+        The client keeps what was assigned for as long as it waits to join again, which on a connection that is
+        dead can be minutes; but it commits offsets, here those it has reported, for members only.
+        """
+        if self._static:
+            return True
+        assignment = self._consumer.assignment()
+        offsets = {tp: offset for tp, offset in self._reported.items() if tp in assignment}
+        try:
+            self._consumer.commit(offsets, timeout_ms=_PROBE_MS)
+        except KafkaError:
+            return False
+        return True
 
     def close(self) -> None:
         """See Source."""
