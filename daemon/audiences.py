@@ -9,6 +9,6 @@ __all__ = ["audience_of"]
 def audience_of(settings: Settings, model: str) -> Audience:
     """Return where alerts about ``model`` go; "*" stands for Strandline itself."""
     own = settings.of(model)
-    return Audience(
-        tuple(route.name for route in settings.alerts.routes), own.owner, own.runbook, settings.alerts.external_url
-    )
+    alerts = settings.alerts
+    routes = tuple(route.name for route in alerts.routes)
+    return Audience(routes, own.owner, own.runbook, alerts.external_url, alerts.update_seconds)

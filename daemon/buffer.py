@@ -19,6 +19,7 @@ from daemon.expected import Wishes, expected_of
 from daemon.keeping import Keeping
 from daemon.kinds import Own
 from daemon.records import Records
+from daemon.repeated import distinct
 from daemon.settings import MICROSECONDS, Settings
 from daemon.slots import FieldColumns, joined
 from daemon.surety import told_confidence, told_probabilities
@@ -165,7 +166,7 @@ class Buffer:
             # The window that is open when the first event of a partition is too old is that of Kafka's time.
             high_us=np.where(too_old & (high[:-1] == NEVER), kafka_time, high[:-1]),
             behind=too_old,
-            cohorts=np.array([cohort.id for cohort in taken.cohorts], dtype=np.int64),
+            cohorts=_cohort_ids(taken.cohorts),
             codes=_codes(taken.predicted, self._classes),
             confidence=told_confidence(taken.confidence, defects),
             probabilities=told_probabilities(taken, self._taking.expected, defects),
@@ -199,9 +200,9 @@ class Buffer:
     def _draws(self) -> NDArray[np.uint64]:
         """Return the draws of all events, each by the key of its day; [n, draws]."""
         days = np.concatenate([piece.days for piece in self._pieces])
-        present, inverse = np.unique(days, return_inverse=True)
+        present = np.unique(days) if days.min() < days.max() else days[:1]
         keys = np.array([np.frombuffer(self._day_key(day), dtype="<u8") for day in present.tolist()])
-        return draws([piece.ids for piece in self._pieces], keys[inverse], len(DRAWS))
+        return draws([piece.ids for piece in self._pieces], keys[np.searchsorted(present, days)], len(DRAWS))
 
     def _day_key(self, day: int) -> bytes:
         key = self._day_keys.get(day)
@@ -271,12 +272,18 @@ class Buffer:
         return Kept.joined([piece.fields for piece in self._pieces if isinstance(piece.fields, Kept)])
 
 
+def _cohort_ids(cohorts: Sequence[Cohort]) -> NDArray[np.int64]:
+    if cohorts.count(cohorts[0]) == len(cohorts):
+        return np.full(len(cohorts), cohorts[0].id, dtype=np.int64)
+    return np.fromiter((cohort.id for cohort in cohorts), np.int64, len(cohorts))
+
+
 def _codes(texts: Sequence[str | None], known: dict[str, int], kept: Callable[[str], str] = str) -> NDArray[np.int64]:
     """Return the code of each text, as it is ``kept``, -1 for None; new ones get the next codes in ``known``."""
     code_of: dict[str | None, int] = {}
-    for text in dict.fromkeys(texts):
+    for text in distinct(texts):
         code_of[text] = -1 if text is None else known.setdefault(kept(text), len(known))
-    return np.array([code_of[text] for text in texts], dtype=np.int64)
+    return np.fromiter(map(code_of.__getitem__, texts), np.int64, len(texts))
 
 
 def _tag_text(tag: str) -> str:

@@ -3,26 +3,24 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from daemon.buffer import NEVER, Buffer, Cohort
 from daemon.proposals import Proposal, propose
 from daemon.records import Records
 from daemon.sampling import Sampled
-from daemon.settings import ModelSettings, Settings
-from daemon.settings.events import TopicEventSettings
+from daemon.settings import Settings, Sources, validate
 from detectors.columns import DEFECTS
 from sinks.effects import DeadLetter
 from sinks.errors import BadData, BadSettings
 
-__all__ = ["Draft", "Trial", "draft", "example", "try_out"]
+__all__ = ["Draft", "Trial", "draft", "example", "try_out", "values_of"]
 
 _TEMPLATE = Path(__file__).with_name("config.toml")
 _OWN = ("id", "time", "model", "prediction")
 _SEGMENT_VALUES = 20
-_SEGMENTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +46,34 @@ class Draft:
     classes: tuple[str, ...] = ()
     regressor: bool = False
     segments: tuple[str, ...] = ()
+    could_be_segments: Mapping[str, int] = field(default_factory=dict)
+    """Tags of few values, and how many each has: whether they are worth watching apart, a person knows."""
     trial: Trial | None = None
-    missing: str = ""
+    missing: tuple[str, ...] = ()
+    """What has to be completed by hand, as the settings tell it."""
     postgres: str = ""
     secret: str = ""
     """What keys the draws."""
 
     def settings(self) -> Settings:
-        """Return the settings that the draft comes to."""
-        events = TopicEventSettings()
-        if self.proposal is not None:
-            events = TopicEventSettings(decoder="json", fields=self.proposal.fields())
-        model = ModelSettings(
-            kind="regressor" if self.regressor else "classifier", classes=self.classes, segments=self.segments
-        )
-        return Settings(events=events, model={"*": model})
+        """Return the settings that the draft comes to.
+
+        Raises
+        ------
+        BadSettings
+            The proposal is not complete.
+        """
+        return self._settings(self.segments)
+
+    def try_out(self, samples: Sequence[Sampled], tags: Sequence[str] = ()) -> Trial:
+        """Decode the samples by this draft, with more tags looked at; raises as ``settings``."""
+        return try_out(self._settings((*self.segments, *tags)), samples)
+
+    def _settings(self, segments: Iterable[str]) -> Settings:
+        kind = "regressor" if self.regressor else "classifier"
+        model = {"kind": kind, "classes": self.classes, "segments": tuple(dict.fromkeys(segments))}
+        events = {} if self.proposal is None else {"decoder": "json", "fields": self.proposal.fields()}
+        return validate(Sources({"events": events, "model": {"*": model}}))
 
     def toml(self) -> str:
         """Return the commented configuration: the default one, with what is known put in."""
@@ -75,24 +86,30 @@ class Draft:
             text = _set(text, "secret", self.secret)
         if self.proposal is not None:
             text = _set(text, "decoder", "json")
-            text = re.sub(r"^fields = \{\}.*\n", "", text, flags=re.MULTILINE)
             table = _fields_table(self.proposal, self.samples, self.missing)
             text = text.replace("\n[ingest]\n", f"\n{table}\n[ingest]\n", 1)
         if self.regressor:
             text = _set(text, "kind", "regressor")
-        text = _set(text, "segments", list(self.segments))
+        if self.segments:
+            text = _set(text, "segments", list(self.segments))
+        elif self.could_be_segments:
+            text = _suggest_segments(text, self.could_be_segments)
         return _set(text, "classes", list(self.classes))
 
 
 def draft(
-    samples: Sequence[Sampled], topic: str, bootstrap_servers: Sequence[str], classes: tuple[str, ...] = ()
+    samples: Sequence[Sampled],
+    topic: str,
+    bootstrap_servers: Sequence[str],
+    classes: tuple[str, ...] = (),
+    segments: Sequence[str] = (),
 ) -> Draft:
-    """Return what the samples of a topic tell.
+    """Return what the samples of a topic tell. ``segments``: the tags that are to make some.
 
     Raises
     ------
     BadData
-        None of them is a JSON object.
+        None of them is a JSON object, or none has a tag that is to make segments.
     """
     trees, times = [], []
     for record in samples:
@@ -104,20 +121,28 @@ def draft(
         raise BadData(f"the topic {topic!r}: none of {len(samples)} records is a JSON object; {_shown(samples)}")
     own = sum(all(name in tree for name in _OWN) for tree in trees) > len(trees) / 2
     found = Draft(topic, bootstrap_servers, None if own else propose(trees, times, topic), len(samples), classes)
+    tags = _tag_names(found.proposal, trees)
+    found.segments = _chosen(segments, tags)
     try:
-        found.trial = try_out(found.settings(), samples)
+        found.trial = found.try_out(samples)
     except BadSettings as error:
-        found.missing = error.detail
+        found.missing = tuple(line.strip() for line in error.detail.splitlines() if line.strip())
         return found
     numbers = Counter(letter.reason for letter in found.trial.dead)["prediction_not_a_class"]
     if numbers > len(samples) / 2:
         found.regressor = True
-    wanted = _tag_names(found.proposal, trees)
-    found.segments = wanted
-    found.trial = try_out(found.settings(), samples)
-    few = [name for name in wanted if 1 < found.trial.tags.get(name, 0) <= _SEGMENT_VALUES]
-    found.segments = tuple(few[:_SEGMENTS])
+    found.trial = found.try_out(samples, tags)
+    counts = {name: found.trial.tags.get(name, 0) for name in tags}
+    found.could_be_segments = {name: count for name, count in counts.items() if 1 < count <= _SEGMENT_VALUES}
     return found
+
+
+def _chosen(segments: Sequence[str], tags: Sequence[str]) -> tuple[str, ...]:
+    for name in segments:
+        if name not in tags:
+            there_are = f"one of {', '.join(tags)}" if tags else "none, for there are no tags"
+            raise BadData(f"--segment {name}: no tag of the samples; expected {there_are}")
+    return tuple(dict.fromkeys(segments))
 
 
 def try_out(settings: Settings, samples: Sequence[Sampled]) -> Trial:
@@ -176,7 +201,20 @@ def _set(text: str, key: str, value: object, *, first: str = "") -> str:
     return "\n".join(each.rstrip() for each in changed.split("\n"))
 
 
-def _fields_table(proposal: Proposal, samples: int, missing: str) -> str:
+def _suggest_segments(text: str, tags: Mapping[str, int]) -> str:
+    """Put in the place of no segments a comment: which there could be."""
+    seen = ", ".join(values_of(tags))
+    line = f"# segments = {json.dumps([next(iter(tags))], ensure_ascii=False)}"
+    comment = f"# tags whose values are watched apart; seen: {seen}"
+    return re.sub(r"^segments = .*$", lambda _: f"{line}  {comment}", text, count=1, flags=re.MULTILINE)
+
+
+def values_of(tags: Mapping[str, int]) -> list[str]:
+    """Return the tags, each with how many values it has."""
+    return [f"{name} ({count} values)" for name, count in tags.items()]
+
+
+def _fields_table(proposal: Proposal, samples: int, missing: Sequence[str]) -> str:
     """Return ``[events.fields]``: each field, its path, and how often something stands there."""
     lines = ["[events.fields]         # our field = where it stands in the record"]
     counts = {each.field: each.count for each in proposal.found}
@@ -190,8 +228,7 @@ def _fields_table(proposal: Proposal, samples: int, missing: str) -> str:
             rows.append((f"{key} = {{ value = {json.dumps(proposal.model, ensure_ascii=False)} }}", "for all records"))
     width = max(len(row) for row, _ in rows)
     lines += (f"{row.ljust(width)}  # {comment}" for row, comment in rows)
-    if missing:
-        lines.append(f"# To be done by hand: {missing}")
+    lines += (f"# To be done by hand: {each}" for each in missing)
     if proposal.left:
         lines.append(f"# Not mapped: {', '.join(each.path_text for each in proposal.left)}")
     return "\n".join(lines) + "\n"

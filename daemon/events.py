@@ -239,8 +239,10 @@ def _check_raw(field: str, raw: msgspec.Raw, first: bytes, kind: str) -> None:
         raise Rejected("wrong_shape", f"Expected `{kind} | null` - at `$.{field}`")
 
 
-def parse_time(time: datetime | float) -> tuple[int, bool]:
+def parse_time(time: datetime | float, place: str = "$.time") -> tuple[int, bool]:
     """Return a time in microseconds since 1970, and whether it said no time zone (then UTC is meant).
+
+    ``place``: where it stands in the record, for people.
 
     Raises
     ------
@@ -258,7 +260,7 @@ def parse_time(time: datetime | float) -> tuple[int, bool]:
     elif 0 <= time < TIME_END_US // 1000:
         microseconds = round(time * 1000)
     if not 0 <= microseconds < TIME_END_US:
-        raise Rejected("bad_time", f"time: expected a time from 1970 to 9999, found {time}")
+        raise Rejected("bad_time", f"expected a time from 1970 to 9999, found {time} - at `{place}`")
     return microseconds, without_zone
 
 

@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -28,11 +27,12 @@ from daemon.kafka_clients import KafkaUnavailable
 from daemon.logs import configure
 from daemon.ops import occurrences
 from daemon.ops.health import Health
+from daemon.ops.scratch import counting_directory
 from daemon.ops.service import Ops
 from daemon.ops.standing import Standing
 from daemon.ops.supervisor import Child, Supervisor, report_to
 from daemon.settings import Settings
-from daemon.source import KafkaSource
+from daemon.sources.registry import source_of
 from daemon.worker import Worker
 from sinks import metrics
 from sinks.database import Connection, check_version, connect
@@ -43,6 +43,7 @@ __all__ = ["ROLES", "alone", "collect_rarely", "supervise"]
 log = structlog.get_logger()
 
 _RETRY_SECONDS = 1.0
+_REPEATED_SECONDS = 1.0
 SUPERVISOR = "supervisor"
 
 
@@ -50,12 +51,12 @@ def ingest(settings: Settings, health: Health, stop: Signal) -> None:
     """Consume until told to stop."""
     collect_rarely()
     owner = f"{socket.gethostname()}:{os.getpid()}"
-    source: KafkaSource | None = None
+    source = None
     while not stop.is_set():
         health.beat()
         try:
             store = _connector(settings, "ingest")
-            source = source or KafkaSource(
+            source = source or source_of(settings.kafka)(
                 settings.kafka,
                 poll_records=settings.ingest.poll_records,
                 max_event_bytes=settings.ingest.max_event_bytes,
@@ -125,10 +126,10 @@ def supervise(settings: Settings, verbosity: str) -> None:
     names = [("ingest", f"ingest-{number}") for number in range(settings.ingest.workers)] + [("jobs", "jobs")]
     children = [Child(name, role, _child, (role, name, settings, verbosity, os.getpid())) for role, name in names]
     supervisor = Supervisor(children, health)
-    with tempfile.TemporaryDirectory(prefix="strandline-") as directory:
+    with counting_directory() as directory:
         # Inherited by the children, who count into files in there; see sinks.metrics.
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
-        counted = MultiProcessCollector(CollectorRegistry(), directory)  # type: ignore[no-untyped-call]
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
+        counted = MultiProcessCollector(CollectorRegistry(), str(directory))  # type: ignore[no-untyped-call]
         with Ops(settings, health, supervisor.standings, [counted], stop) as ops:
             log.info(
                 "run.started", version=version("strandline"), processes=[c.name for c in children], ops=ops.address
@@ -139,7 +140,7 @@ def supervise(settings: Settings, verbosity: str) -> None:
 
 def _child(role: str, name: str, settings: Settings, verbosity: str, parent: int, pipe: Pipe) -> None:
     configure(verbosity, process=name, role=role)
-    stop = _stop_on_signals()
+    stop = _stop_on_signals(repeated_seconds=_REPEATED_SECONDS)
     _die_with(parent)
     health = Health(name, role)
     report_to(pipe, health)
@@ -175,14 +176,22 @@ def _connector(settings: Settings, name: str) -> Callable[[], Connection]:
     return connect_and_check
 
 
-def _stop_on_signals() -> Signal:
-    """Return a signal that SIGTERM and SIGINT set; a second one ends the process at once."""
+def _stop_on_signals(*, repeated_seconds: float = 0.0) -> Signal:
+    """Return a signal that SIGTERM and SIGINT set; a second one ends the process at once.
+
+    Within ``repeated_seconds`` it is the first one said again: Ctrl-C tells all processes of a terminal, and then the
+    supervisor tells its children.
+    """
     stop = Signal()
+    second_from = 0.0
 
     def on_signal(number: int, _: FrameType | None) -> None:
-        if stop.is_set():
+        nonlocal second_from
+        if not stop.is_set():
+            second_from = time.monotonic() + repeated_seconds
+            stop.set()
+        elif time.monotonic() >= second_from:
             os._exit(128 + number)
-        stop.set()
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)

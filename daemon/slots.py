@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.events import MAX_NAME
+from daemon.repeated import distinct
 from detectors.columns import Categories
 
 __all__ = ["FIRST_BYTES", "NULL_BYTE", "FieldColumns", "Slots", "Tags", "joined", "members"]
@@ -196,11 +197,11 @@ def _value(decode: Callable[[msgspec.Raw], float | str | bool], raw: msgspec.Raw
 def _categories(values: Sequence[str | bool | None]) -> Categories:
     names: dict[str, int] = {}
     code_of: dict[str | bool | None, int] = {None: -1}
-    for value in set(values):
+    for value in distinct(values):
         if value is not None:
             name = _kept(value) if isinstance(value, str) else _BOOLEANS[value]
             code_of[value] = names.setdefault(name, len(names))
-    return Categories(np.array([code_of[value] for value in values], dtype=np.int64), tuple(names))
+    return Categories(np.fromiter(map(code_of.__getitem__, values), np.int64, len(values)), tuple(names))
 
 
 def _kept(text: str) -> str:

@@ -20,9 +20,9 @@ _BAD_CONFIDENCE, _BAD_PROBABILITIES = (
 
 def told_confidence(given: Sequence[float | None], defects: NDArray[np.uint32]) -> NDArray[np.float64]:
     """Return the confidence that events tell, NaN for none; what can be none is noted in ``defects``."""
-    told = np.array([each is not None for each in given], dtype=np.bool_)
-    if not told.any():
+    if given.count(None) == len(given):
         return np.full(len(given), np.nan)
+    told = np.array([each is not None for each in given], dtype=np.bool_)
     confidence = np.array(given, dtype=np.float64)
     wrong = told & ~((confidence >= 0.0) & (confidence <= 1.0))
     defects[wrong] |= _BAD_CONFIDENCE
@@ -59,12 +59,12 @@ def _plain(given: Sequence[Probabilities | msgspec.Struct], expected: Expected |
 
 def _some(shares: NDArray[np.float64], defects: NDArray[np.uint32]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return what is given of ``shares`` [n, classes], as told_probabilities."""
-    known = ~np.isnan(shares)
-    counts = known.sum(axis=1)
-    if counts.min() == shares.shape[1]:
-        return shares.ravel(), counts
+    missing = np.isnan(shares)
+    if not missing.any():
+        return shares.ravel(), np.full(len(shares), shares.shape[1], dtype=np.int64)
+    counts = (~missing).sum(axis=1)
     defects[counts == 0] |= _BAD_PROBABILITIES
-    return shares[known], counts
+    return shares[~missing], counts
 
 
 def _countable(probabilities: Probabilities, cohort: Cohort) -> bool:

@@ -20,6 +20,7 @@ from daemon.events import MILLISECONDS_FROM, TIME_END_US, Event, Rejected, parse
 from daemon.expected import Expected, Probabilities
 from daemon.kinds import CLASSIFIER, Own, said
 from daemon.records import Records
+from daemon.repeated import distinct
 from daemon.settings import ModelSettings
 from daemon.slots import FieldColumns, Tags
 from detectors.columns import DEFECTS
@@ -47,6 +48,7 @@ class Cohort:
 
 
 CohortOf = Callable[[str, str], Cohort | None]
+Integers = NDArray[np.int64] | Sequence[int]
 Reject = Callable[[int, bytes, Rejected], None]
 """Told of a record by its offset, its value, and what is wrong with it."""
 
@@ -71,8 +73,8 @@ class Taken:
     probabilities: Sequence[Probabilities | msgspec.Struct]
     fields: FieldColumns | Kept
     tags: Sequence[Tags]
-    time_us: NDArray[np.int64] | Sequence[int]
-    defects: Sequence[int]
+    time_us: Integers
+    defects: Integers
 
 
 _FIELDS = [each.name for each in dataclass_fields(Taken)].index("fields")
@@ -153,7 +155,10 @@ class Taking:
     def _cohorts(self, events: Sequence[Event]) -> list[Cohort] | None:
         models, versions = [event.model for event in events], [event.version for event in events]
         known: dict[tuple[str, str | int | None], Cohort] = {}
-        for model, version in dict.fromkeys(zip(models, versions, strict=True)):
+        names = [(models[0], versions[0])]
+        if len(distinct(models)) > 1 or len(distinct(versions)) > 1:
+            names = list(dict.fromkeys(zip(models, versions, strict=True)))
+        for model, version in names:
             cohort = self._cohort_of(model, "" if version is None else str(version))
             if cohort is None:
                 return None
@@ -203,15 +208,15 @@ def _said(
 ) -> tuple[Sequence[str | None], Sequence[Own | None], Sequence[float | None]]:
     """Return what each event says, as columns; raises Rejected."""
     predicted = [event.prediction for event in events]
-    plain = set(map(type, predicted)) == {str} and {event.uncertainty for event in events} == {None}
+    plain = set(map(type, predicted)) == {str} and distinct([event.uncertainty for event in events]) == [None]
     # Nearly always these are classes, and nothing else is said.
-    if plain and {cohort.settings.kind for cohort in cohorts} == {CLASSIFIER}:
+    if plain and set(distinct([cohort.settings.kind for cohort in cohorts])) == {CLASSIFIER}:
         return predicted, [None] * len(events), [event.confidence for event in events]  # type: ignore[return-value]
     says = [said(event, cohort.settings.kind) for event, cohort in zip(events, cohorts, strict=True)]
     return tuple(zip(*says, strict=True))  # type: ignore[return-value] # three columns
 
 
-def _times(times: Sequence[datetime | float]) -> tuple[NDArray[np.int64] | Sequence[int], Sequence[int]]:
+def _times(times: Sequence[datetime | float]) -> tuple[Integers, Integers]:
     """Return parse_time of each: microseconds, and the defect of those without a zone; raises Rejected."""
     # Of one type no number is changed by becoming part of an array.
     if (types := set(map(type, times))) in ({float}, {int}):
@@ -219,7 +224,8 @@ def _times(times: Sequence[datetime | float]) -> tuple[NDArray[np.int64] | Seque
         factor = _factor(least, most)  # type: ignore[arg-type]
         if factor is not None:
             scaled = np.array(times) * factor
-            return (np.rint(scaled) if types == {float} else scaled).astype(np.int64), [0] * len(times)
+            no_defects = np.zeros(len(times), dtype=np.int64)
+            return (np.rint(scaled) if types == {float} else scaled).astype(np.int64), no_defects
     parsed = [parse_time(time) for time in times]
     return [time for time, _ in parsed], [DEFECT["time_without_zone"] if no_zone else 0 for _, no_zone in parsed]
 

@@ -219,7 +219,7 @@ class Worker:
         self._positions.clear()
         self._source.pause(self._source.assigned())
         until = time.monotonic() + _FENCED_SECONDS
-        while time.monotonic() < until and not self._stop.is_set():
+        while not self._stop.is_set() and (time.monotonic() < until or not self._source.confirmed()):
             self._health.beat()
             self._source.poll(_POLL_SECONDS, 1)
         self._insist(self._claim)

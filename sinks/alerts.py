@@ -20,6 +20,7 @@ from sinks.messages import (
     Incident,
     evidence_of,
     fingerprint,
+    group_of,
     incident_message,
     message,
     severity_of,
@@ -101,9 +102,7 @@ def repeats(connection: Connection, *, hours: float, audience_of: Callable[[str]
             # Another process may have done it, or the incident may be over, since we looked.
             still = connection.execute(statement("alerts", "due_repeats"), [hours * 3600]).fetchall()
             if (incident_id, model) in still:
-                row = connection.execute(
-                    statement("alerts", "next_repeat"), [model, f"incident-{incident_id}"]
-                ).fetchone()
+                row = connection.execute(statement("alerts", "next_repeat"), [model, group_of(incident_id)]).fetchone()
                 number = 0 if row is None else row[0]
                 incident = Incident(*connection.execute(statement("alerts", "incident"), [incident_id]).fetchall()[0])
                 _send_incident(connection, incident, audience_of(model), "firing", f"repeat-{number}")
@@ -237,15 +236,26 @@ def _settle(connection: Connection, model: str, gained: int | None, ended: int |
     }
     incident = Incident(*connection.execute(statement("alerts", "update_incident"), values).fetchall()[0])
     if gained is not None and firing:
-        _send_incident(connection, incident, audience, "firing", str(gained))
+        _send_incident(connection, incident, audience, "firing", str(gained), every_seconds=audience.update_seconds)
     elif not firing:
+        # What fired last is told before it is told to be over.
+        connection.execute(statement("alerts", "send_updates_now"), {"model": model, "group": group_of(incident_id)})
         _send_incident(connection, incident, audience, "resolved", str(ended))
 
 
-def _send_incident(connection: Connection, incident: Incident, audience: Audience, status: str, suffix: str) -> None:
+def _send_incident(
+    connection: Connection,
+    incident: Incident,
+    audience: Audience,
+    status: str,
+    suffix: str,
+    *,
+    every_seconds: float = 0,
+) -> None:
+    """Write a message of an incident as it stands; with ``every_seconds``, the next one at most so often."""
     alerts = _alerts_of(connection, incident.id, status)
     body = incident_message(incident, alerts, audience, status=status)
-    _send(connection, f"{body['group']}-{suffix}", incident.model, body, audience)
+    _send(connection, f"{body['group']}-{suffix}", incident.model, body, audience, every_seconds=every_seconds)
 
 
 def _send_notice(
@@ -270,11 +280,19 @@ def _send_notice(
     _send(connection, f"novel-{key}", model, body, audience)
 
 
-def _send(connection: Connection, key: str, model: str, body: Mapping[str, Any], audience: Audience) -> None:
-    connection.execute(
-        statement("alerts", "send"),
-        {"key": key, "model": model, "body": Jsonb(dict(body)), "routes": list(audience.routes)},
-    )
+def _send(
+    connection: Connection,
+    key: str,
+    model: str,
+    body: Mapping[str, Any],
+    audience: Audience,
+    *,
+    every_seconds: float = 0,
+) -> None:
+    values = {"key": key, "model": model, "body": Jsonb(dict(body)), "routes": list(audience.routes)}
+    if every_seconds:
+        values |= {"group": body["group"], "severity": body["severity"], "seconds": every_seconds}
+    connection.execute(statement("alerts", "send_update" if every_seconds else "send"), values)
 
 
 def _pipeline(

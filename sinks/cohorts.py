@@ -8,12 +8,25 @@ from sinks.database import Connection
 from sinks.errors import BadSettings
 from sinks.statements import statement
 
-__all__ = ["check_windows", "list_all", "newest_version", "register"]
+__all__ = ["check_windows", "latest_layout", "list_all", "models", "newest_version", "register"]
 
 
 def list_all(connection: Connection) -> list[tuple[int, str, str]]:
     """Return (id, model, version) of every cohort."""
     return [(row[0], row[1], row[2]) for row in connection.execute(statement("cohorts", "all"))]
+
+
+def models(connection: Connection) -> list[str]:
+    """Return the name of every model."""
+    return [row[0] for row in connection.execute(statement("cohorts", "windows_of_models"))]
+
+
+def latest_layout(connection: Connection, model: str, version: str) -> Layout | None:
+    """Return the layout that was published last for a version of a model; None if there is no such version."""
+    row = connection.execute(statement("cohorts", "find"), [model, version]).fetchone()
+    found = None if row is None else connection.execute(statement("cohorts", "latest_control"), ["layout", row[0]])
+    body = None if found is None else found.fetchone()
+    return None if body is None else Layout.from_json(body[0].decode())
 
 
 def newest_version(connection: Connection, model: str) -> str | None:

@@ -9,7 +9,7 @@ from sinks.database import Connection
 from sinks.errors import BadData
 from sinks.statements import statement
 
-__all__ = ["Letter", "at", "list_all", "parse_place", "sending"]
+__all__ = ["Letter", "at", "list_all", "parse_place", "sending", "topics"]
 
 _LARGEST = 2**63
 
@@ -59,6 +59,11 @@ def parse_place(place: str) -> tuple[str, int, int]:
     if int(numbers[0]) >= 2**31:
         raise BadData(f"{place!r}: there is no such partition")
     return topic, int(numbers[0]), int(numbers[1])
+
+
+def topics(connection: Connection) -> list[str]:
+    """Return the topics that dead letters are from."""
+    return [row[0] for row in connection.execute(statement("dead_letters", "topics"))]
 
 
 def list_all(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sinks.database import Connection
-from sinks.messages import Alert, Incident, weight
+from sinks.messages import Alert, Incident, group_of, weight
 from sinks.statements import statement
 
 __all__ = ["Delivery", "Story", "TransitionRow", "list_alerts", "list_incidents", "story"]
@@ -76,7 +76,7 @@ def story(connection: Connection, incident_id: int) -> Story | None:
             statement("alerts", "transitions"), [incident_id]
         )
     ]
-    group = f"incident-{incident_id}"
+    group = group_of(incident_id)
     deliveries = [
         Delivery(*found) for found in connection.execute(statement("alerts", "deliveries"), [incident.model, group])
     ]

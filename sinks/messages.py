@@ -20,6 +20,7 @@ __all__ = [
     "describe",
     "evidence_of",
     "fingerprint",
+    "group_of",
     "incident_message",
     "iso",
     "message",
@@ -42,12 +43,16 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Where what concerns a model is sent, and what every message about it names."""
+    """Where what concerns a model is sent, and what every message about it names.
+
+    ``update_seconds``: what is new of an incident that fires already is sent at most this often; 0: at once.
+    """
 
     routes: tuple[str, ...]
     owner: str = ""
     runbook: str = ""
     external_url: str = ""
+    update_seconds: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,12 +173,17 @@ def describe(alert: Alert) -> str:
     return "\n".join(lines)
 
 
+def group_of(incident_id: int) -> str:
+    """Return what the messages of an incident, sent in order, have in common."""
+    return f"incident-{incident_id}"
+
+
 def incident_message(incident: Incident, alerts: Sequence[Alert], audience: Audience, *, status: str) -> dict[str, Any]:
     """Return the message about an incident's alerts, the most telling ones first."""
     url = f"{audience.external_url.rstrip('/')}/incidents/{incident.id}" if audience.external_url else ""
     return message(
         kind="incident",
-        group=f"incident-{incident.id}",
+        group=group_of(incident.id),
         status=status,
         model=incident.model,
         severity=incident.severity,

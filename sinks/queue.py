@@ -22,6 +22,7 @@ __all__ = [
     "StatsRow",
     "claim",
     "find",
+    "item_of",
     "label",
     "labels_of",
     "list_items",
@@ -29,6 +30,7 @@ __all__ = [
     "renew",
     "skip",
     "stats",
+    "was_given",
 ]
 
 _MAX_TEXT = 256
@@ -197,6 +199,22 @@ def find(connection: Connection, item_id: int) -> Item | None:
     """Return an item with its event, whatever its state; None if there is none."""
     row = connection.execute(statement("queue", "find"), [item_id]).fetchone()
     return None if row is None else _item(row)
+
+
+def item_of(token: str) -> int:
+    """Return the number of the item that a lease's token is for.
+
+    Raises
+    ------
+    BadData
+        There is no such token.
+    """
+    return int(str(_parse(token)["id"]))
+
+
+def was_given(connection: Connection, model: str, value: str) -> bool:
+    """Tell whether an item of ``model`` has this label."""
+    return bool(connection.execute(statement("queue", "was_given"), [model, value]).fetchall()[0][0])
 
 
 def labels_of(connection: Connection, item_ids: list[int]) -> dict[int, str]:

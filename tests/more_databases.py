@@ -10,19 +10,25 @@ import psycopg
 import pytest
 
 from daemon.demo.processes import GuardedProcess, Service, free_port
-from tests.services import Postgres
+from tests.services import ROOT, Postgres
 
-OLDER = Path("/usr/lib/postgresql/15/bin")
+DEBIAN = Path("/usr/lib/postgresql/15/bin")
+FETCHED = ROOT / ".cache" / "postgres"
+
+
+def programs(version: str) -> Path:
+    """Return where the programs of an older server are: Debian's 15, and what `make test` fetched."""
+    return DEBIAN if version == "15" else FETCHED / version / "bin"
 
 
 class OlderPostgres(Postgres):
-    """Debian's PostgreSQL 15."""
+    """PostgreSQL of an older major version."""
 
     locale = ("--locale=C",)
 
-    def __init__(self, directory: Path, migrate: Callable[[str], object] | None = None) -> None:
+    def __init__(self, directory: Path, version: str, migrate: Callable[[str], object] | None = None) -> None:
         super().__init__(directory, migrate)
-        self._binaries = OLDER
+        self._binaries = programs(version)
 
 
 class PgBouncer(Service):
@@ -65,11 +71,11 @@ class PgBouncer(Service):
         return True
 
 
-def need(program: str, package: str) -> None:
-    """Skip the test, or fail it in continuous integration, if the program of a Debian package is missing."""
-    if shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:{OLDER}"):
+def need(program: str, how: str) -> None:
+    """Skip the test, or fail it in continuous integration, if a program is missing; ``how`` it is installed."""
+    if shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin"):
         return
-    message = f"{program} is not installed: apt-get install {package}"
+    message = f"{program} is not installed: {how}"
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)

@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from daemon.cli.context import clean, open_database, print_json, print_table, when
+from daemon.cli.context import clean, open_database, print_json, print_table, settings_of, when
+from daemon.cli.names import check_model, check_name
 from sinks import incidents
-from sinks.errors import BadData, NotFound
+from sinks.errors import NotFound
 from sinks.messages import describe, iso
 
 __all__ = ["app"]
@@ -31,9 +32,9 @@ def list_all(
 
     Example: strandline alerts list --state firing
     """
-    if state not in (None, "firing", "resolved"):
-        raise BadData(f"--state {state}: expected firing or resolved")
+    check_name("--state", state, ("firing", "resolved"))
     with open_database(context) as connection:
+        check_model(connection, settings_of(context), model)
         found = incidents.list_incidents(connection, model=model, state=state, limit=limit)
     if as_json:
         print_json([asdict(each) for each in found])

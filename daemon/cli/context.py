@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from daemon.settings import CONFIG_VARIABLE, Settings, load
+from daemon.settings import CONFIG_VARIABLE, Settings, check_server, load
 from sinks.database import Connection, check_version, connect
 from sinks.errors import BadData
 
@@ -29,6 +29,7 @@ __all__ = [
     "person",
     "print_json",
     "print_table",
+    "servers",
     "settings_of",
     "when",
 ]
@@ -40,8 +41,15 @@ def choose_config(given: Path | None) -> Path | None:
         return given
     if named := os.environ.get(CONFIG_VARIABLE):
         return Path(named)
-    places = (Path("config.toml"), platformdirs.user_config_path("strandline") / "config.toml")
-    return next((place for place in places if place.is_file()), None)
+    here = Path("config.toml")
+    if here.is_file():
+        return here
+    try:
+        of_user = platformdirs.user_config_path("strandline") / "config.toml"
+    except RuntimeError:
+        # In containers the user id may have no home directory.
+        return None
+    return of_user if of_user.is_file() else None
 
 
 def settings_of(context: typer.Context) -> Settings:
@@ -101,6 +109,23 @@ def person(given: str | None, option: str) -> str:
     except (KeyError, OSError):
         # In containers the user id may have no name.
         return "unknown"
+
+
+def servers(given: str) -> tuple[str, ...]:
+    """Return the brokers given with ``--bootstrap-servers``, with commas between.
+
+    Raises
+    ------
+    BadData
+        One of them is none.
+    """
+    found = tuple(dict.fromkeys(each.strip() for each in given.split(",") if each.strip()))
+    try:
+        for each in found or ("",):
+            check_server(each)
+    except ValueError as error:
+        raise BadData(f"--bootstrap-servers: {error}") from error
+    return found
 
 
 def print_json(value: object) -> None:

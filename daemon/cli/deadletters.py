@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from daemon.cli.context import clean, open_database, print_json, print_table, settings_of, when
+from daemon.cli.names import check_name
 from daemon.cli.progress import working
 from daemon.rereading import RecordReader
 from daemon.resending import Judge, Resender, Verdict
@@ -62,6 +63,7 @@ def list_all(
 
     Example: strandline deadletters list --reason not_json
     """
+    _check(context, reason, topic)
     with open_database(context) as connection:
         found = dead_letters.list_all(connection, reason=reason, topic=topic, limit=limit)
     if as_json:
@@ -121,6 +123,7 @@ def resend(
     """
     if not places and reason is None and topic is None:
         raise BadData("Which? Name places, a --reason, or a --topic.")
+    _check(context, reason, topic)
     settings = settings_of(context)
     with open_database(context) as connection, RecordReader(settings) as records:
         letters = _wanted(connection, places or [], reason, topic, again=again)
@@ -139,6 +142,14 @@ def resend(
             typer.confirm(f"Send {count:,} records again?", abort=True)
         sent = _send(settings, connection, judge, [each.letter for each in verdicts if each.accepted], to)
     typer.echo(f"{sent:,} {'record was' if sent == 1 else 'records were'} sent again.")
+
+
+def _check(context: typer.Context, reason: str | None, topic: str | None) -> None:
+    """Check names before anything is asked of Kafka."""
+    check_name("--reason", reason, ADVICE)
+    if topic is not None:
+        with open_database(context) as connection:
+            check_name("--topic", topic, [*settings_of(context).kafka.topics, *dead_letters.topics(connection)])
 
 
 def _wanted(

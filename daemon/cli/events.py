@@ -1,6 +1,7 @@
 """``strandline events``: send events from a file, watch them come, and find those that cannot be used."""
 
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +18,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from daemon.buffer import NEVER, Buffer, Cohort
-from daemon.cli.context import clean, settings_of
+from daemon.cli.context import clean, servers, settings_of
 from daemon.decoders.paths import Step, find, parse_path, show_path
 from daemon.demo.interruption import EXIT_CODE, Interrupted, Interruption
 from daemon.draft import Trial, try_out
@@ -121,7 +122,7 @@ def tail(
 ) -> None:
     """Print events as they come, decoded as configured; those that cannot be used with the reason.
 
-    With -n it begins with the last ones that are there already.
+    With -n it begins with the last ones that are there already. Ctrl-C ends it.
 
     Example: strandline events tail -n 20
     """
@@ -131,6 +132,8 @@ def tail(
     found = follow(kafka, number or 0)
     buffer = Buffer(settings, lambda model, version: Cohort(0, model, version, settings.of(model)))
     try:
+        if sys.stderr.isatty():
+            typer.echo(clean(_awaited(kafka, number)), err=True)
         for record in islice(found, number):
             told = _told(buffer, record)
             if as_json:
@@ -208,12 +211,12 @@ def _report(file: Path | None, rows: list[Sampled], trial: Trial, *, as_json: bo
         typer.echo(f"… and {len(trial.dead) - _SHOWN:,} more (all with --json)")
 
 
-def _kafka(context: typer.Context, topic: str | None, servers: str | None) -> KafkaSettings:
+def _kafka(context: typer.Context, topic: str | None, brokers: str | None) -> KafkaSettings:
     changes: dict[str, object] = {}
     if topic is not None:
         changes["topics"] = (topic,)
-    if servers is not None:
-        changes["bootstrap_servers"] = tuple(each.strip() for each in servers.split(",") if each.strip())
+    if brokers is not None:
+        changes["bootstrap_servers"] = servers(brokers)
     return settings_of(context).kafka.model_copy(update=changes)
 
 
@@ -262,6 +265,12 @@ def _now_like(before: object) -> object:
                 return time.time_ns() // (1_000_000_000 // scale)
         return time.time()
     return datetime.now(UTC).isoformat()
+
+
+def _awaited(kafka: KafkaSettings, number: int | None) -> str:
+    """Return what is waited for, since nothing may come for long."""
+    what = "new events" if number is None else f"{number:,} events, beginning with the last that are there"
+    return f"waiting for {what}: {', '.join(kafka.topics)} at {', '.join(kafka.bootstrap_servers)}; Ctrl-C ends it"
 
 
 def _place(record: Sampled) -> str:

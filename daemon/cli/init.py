@@ -3,7 +3,6 @@
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Annotated
@@ -13,8 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from daemon.classnames import read_classes
-from daemon.cli.context import clean, invocation, print_table
-from daemon.draft import Draft, Trial, draft, example
+from daemon.cli.context import clean, invocation, print_table, servers
+from daemon.draft import Draft, Trial, draft, example, values_of
 from daemon.sampling import Sampled, sample
 from daemon.settings import KafkaSettings
 from sinks.errors import BadData, BadSettings
@@ -38,6 +37,10 @@ def init(
         Path | None,
         typer.Option(help="Names of the classes, if probabilities come as an array: JSON, CSV, or one a line."),
     ] = None,
+    segment: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TAG", help="Watch each value of this tag apart, too; for several tags, several times."),
+    ] = None,
     postgres: Annotated[str, typer.Option(metavar="URL", help="The database. Default: to be set in the file.")] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Write without asking, on a terminal too.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
@@ -50,14 +53,16 @@ def init(
 
     Example: strandline init --topic predictions --bootstrap-servers kafka:9092
     """
+    if not topic.strip():
+        raise BadData("--topic: expected the name of a topic")
     names = read_classes(classes) if classes else ()
     if output.exists() and not force:
         raise BadSettings(f"{output} is there already: --force overwrites it, --output writes elsewhere")
     if not output.parent.is_dir():
         raise BadSettings(f"{output.parent}: there is no such directory to write {output.name} into")
-    servers = [each.strip() for each in bootstrap_servers.split(",") if each.strip()]
-    samples = _sample(servers, topic, most)
-    found = draft(samples, topic, servers, names)
+    brokers = servers(bootstrap_servers)
+    samples = _sample(brokers, topic, most)
+    found = draft(samples, topic, brokers, names, segment or ())
     found.postgres = postgres
     found.secret = token_urlsafe(_SECRET_BYTES)
     _show(found)
@@ -74,8 +79,8 @@ def init(
         raise typer.Exit(1)
 
 
-def _sample(servers: Sequence[str], topic: str, most: int) -> list[Sampled]:
-    settings = KafkaSettings(bootstrap_servers=tuple(servers), topics=(topic,))
+def _sample(brokers: tuple[str, ...], topic: str, most: int) -> list[Sampled]:
+    settings = KafkaSettings(bootstrap_servers=brokers, topics=(topic,))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(f"reading {clean(topic)}", total=most)
@@ -101,8 +106,19 @@ def _show(found: Draft) -> None:
     typer.echo("")
     if found.trial is not None:
         _print_trial(found.trial)
-    if found.missing:
-        typer.echo(clean(f"Not complete: {found.missing}"))
+    for each in found.missing:
+        typer.echo(clean(f"Not complete: {each}"))
+    _show_segments(found)
+
+
+def _show_segments(found: Draft) -> None:
+    if found.segments:
+        typer.echo(clean(f"Watched apart, too: each value of {', '.join(found.segments)}"))
+    others = {name: count for name, count in found.could_be_segments.items() if name not in found.segments}
+    if others:
+        first = shlex.quote(next(iter(others)))
+        typer.echo(clean(f"Tags whose values could be watched apart: {', '.join(values_of(others))}. To choose,"))
+        typer.echo(clean(f"name them: --segment {first}, or later in the file: segments"))
 
 
 def _print_trial(trial: Trial) -> None:

@@ -2,16 +2,19 @@
 
 import json
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 import typer
 
 from daemon.cli.context import clean, invocation, open_database, person, print_json, print_table, settings_of, when
+from daemon.cli.names import check_model, check_name
 from daemon.cli.progress import waiting
+from daemon.labels import check_label
 from daemon.lookup import event_of
 from sinks import queue
-from sinks.errors import BadData, NotFound
+from sinks.errors import NotFound
 from sinks.queue import Item, Settled
 
 __all__ = ["app"]
@@ -48,9 +51,10 @@ def list_items(
 
     Example: strandline queue list --model digits --state pending
     """
-    if state is not None and state not in queue.STATES:
-        raise BadData(f"--state {state}: expected one of {', '.join(queue.STATES)}")
+    check_name("--state", state, queue.STATES)
+    check_name("--reason", reason, _REASONS)
     with open_database(context) as connection:
+        check_model(connection, settings_of(context), model)
         items = queue.list_items(connection, model=model, state=state, reason=reason, limit=limit, before=before)
         labels = queue.labels_of(connection, [item.id for item in items])
     if as_json:
@@ -82,6 +86,7 @@ def next_item(
     Example: strandline queue next --model digits --as ada
     """
     with open_database(context) as connection:
+        check_model(connection, settings_of(context), model)
         items = queue.claim(connection, n=1, who=person(who, "--as"), lease_seconds=lease, model=model)
     if items:
         _show(context, items[0], who, as_json=as_json)
@@ -116,13 +121,21 @@ def label(
     value: Annotated[str, typer.Argument(help="The right answer.")],
     who: Who = None,
     note: Annotated[str | None, typer.Option(help="Something worth remembering about this item.")] = None,
+    new_class: Annotated[
+        bool, typer.Option("--new-class", help="It is meant, though the model has no class of this name.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Answer an item. Doing it twice does no harm.
 
+    Where the model's classes are configured or learnt, it has to be one of
+    them, the prediction, or a label that was given before.
+
     Example: strandline queue label 17-0d9f… 8 --note "badly written"
     """
     with open_database(context) as connection:
+        if not new_class:
+            check_label(connection, settings_of(context), token, value)
         settled = queue.label(connection, token, value=value, who=person(who, "--as"), note=note)
     _report(settled, as_json=as_json)
 
@@ -145,6 +158,7 @@ def stats(context: typer.Context, model: Model = None, as_json: AsJson = False) 
     Example: strandline queue stats --model digits
     """
     with open_database(context) as connection:
+        check_model(connection, settings_of(context), model)
         rows = queue.stats(connection, model=model)
     if as_json:
         print_json([asdict(row) for row in rows])
@@ -161,10 +175,11 @@ def _show(context: typer.Context, item: Item, who: str | None, *, as_json: bool,
     with waiting("reading the event"):
         event, missing = event_of(settings_of(context), item)
     item = replace(item, event=event)
+    classes = settings_of(context).of(item.model).classes
     if as_json:
         print_json({**_public(item), "event_missing": missing or None, **({} if item.token else {"label": label})})
     else:
-        typer.echo(_shown(item, who, invocation(context), missing, label))
+        typer.echo(_shown(item, who, invocation(context), missing, label, classes))
 
 
 def _public(item: Item) -> dict[str, Any]:
@@ -181,7 +196,7 @@ def _event(event: bytes) -> object:
         return event.decode(errors="replace")
 
 
-def _shown(item: Item, who: str | None, start: str, missing: str, label: str | None) -> str:
+def _shown(item: Item, who: str | None, start: str, missing: str, label: str | None, classes: Sequence[str]) -> str:
     """Return an item as a page of text. All of it comes from outside, so nothing in it may steer the terminal."""
     thought = item.prediction if item.prediction is not None else "(no prediction)"
     sure = "" if item.confidence is None else f", with a confidence of {item.confidence:.2f}"
@@ -194,7 +209,7 @@ def _shown(item: Item, who: str | None, start: str, missing: str, label: str | N
         f"  why this one     {_REASONS.get(item.reason, item.reason)} ({drawn})",
         f"  yours until      {when(item.lease_until)}" if item.token else f"  state            {_state(item, label)}",
         "",
-        _payload(item) if item.event is not None else f"  ({missing})",
+        _payload(item, classes) if item.event is not None else f"  ({missing})",
     ]
     if item.token is None:
         return clean("\n".join(lines))
@@ -216,8 +231,12 @@ def _state(item: Item, label: str | None) -> str:
     return f"{item.state}{by}" + (f": {label}" if label is not None else "")
 
 
-def _payload(item: Item) -> str:
+def _payload(item: Item, classes: Sequence[str]) -> str:
+    """Return the event as text; probabilities that came as an array with the names of their classes."""
     event = _event(item.event or b"")
+    shares = event.get("probabilities") if isinstance(event, dict) else None
+    if isinstance(event, dict) and isinstance(shares, list) and len(shares) == len(classes):
+        event = {**event, "probabilities": dict(zip(classes, shares, strict=True))}
     text = event if isinstance(event, str) else json.dumps(event, indent=2, ensure_ascii=False)
     if len(text) > _PAYLOAD_SHOWN:
         text = f"{text[:_PAYLOAD_SHOWN]}\n… (the rest with --json)"

@@ -11,6 +11,7 @@ from daemon.kafka_clients import client_options
 from daemon.logs import LEVELS
 from daemon.processes import ROLES, alone, supervise
 from daemon.settings import Settings
+from daemon.sources.registry import source_of
 from sinks import grants
 from sinks.cohorts import check_windows
 from sinks.database import upgrade
@@ -24,7 +25,9 @@ database = typer.Typer(no_args_is_help=True, help="The database's tables.")
 def run(
     context: typer.Context,
     role: Annotated[str, typer.Option(help=f"Run one part only: {', '.join(ROLES)}. Default: all, supervised.")] = "",
-    workers: Annotated[int | None, typer.Option(min=1, help="Ingest processes, instead of ingest.workers.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Ingest processes, instead of ingest.workers.")
+    ] = None,
     ops_port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Port for health and metrics, instead of ops.port; 0: none.")
     ] = None,
@@ -46,6 +49,7 @@ def run(
     # What cannot be read stops the start, and not every process again and again.
     Decoders(settings).check()
     client_options(settings.kafka)
+    source_of(settings.kafka)
     with open_database(context) as connection:
         check_windows(connection, lambda model: settings.of(model).window_seconds)
     if role:

@@ -10,6 +10,7 @@ import numpy as np
 
 from daemon.events import INTEGERS, MAX_DEPTH, MAX_ID, MAX_NAME, NULL, Event
 from daemon.expected import Expected
+from daemon.repeated import distinct
 
 __all__ = ["read_many"]
 
@@ -69,10 +70,9 @@ def _may_be_deep(joined: bytes, values: Sequence[bytes]) -> bool:
 def _all_right(events: Sequence[Event], *, features_read: bool) -> bool:
     sizes = [len(event.id) for event in events]
     # What repeats is looked at once.
-    predictions = {event.prediction for event in events}
-    names = {event.model for event in events}
-    names.update(each for each in predictions if type(each) is str)
-    versions = {str(each) for each in {event.version for event in events} if each is not None}
+    predictions = distinct([event.prediction for event in events])
+    names = {*distinct([event.model for event in events]), *(each for each in predictions if type(each) is str)}
+    versions = {str(each) for each in distinct([event.version for event in events]) if each is not None}
     return (
         0 < min(sizes) <= max(sizes) <= MAX_ID
         and "" not in names

@@ -6,7 +6,7 @@ producer cannot be asked for our types, some more are taken (see ``Mapped``).
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import MAXYEAR, datetime
 from functools import partial
 from hashlib import blake2b
 from typing import Any
@@ -15,9 +15,10 @@ import msgspec
 
 from daemon.decoders.fields import Fields, parse_fields
 from daemon.decoders.many import read_many
+from daemon.decoders.paths import show_path
 from daemon.decoders.registry import ClassesOf
 from daemon.decoders.shape import Wanted, reader
-from daemon.events import NULL, Event, read
+from daemon.events import NULL, Event, Rejected, parse_time, read
 from daemon.expected import Expected
 from daemon.settings import EventSettings
 
@@ -50,6 +51,7 @@ _MICROSECONDS_FROM = 100_000_000_000_000
 _NANOSECONDS_FROM = 1000 * _MICROSECONDS_FROM
 _NANOSECONDS_END = 10**21
 _NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
+_FIRST_YEAR = 1970
 _ID_BYTES = 16
 _NOWHERE = (-1,)
 
@@ -70,20 +72,22 @@ class Mapped:
         self._fields = fields
         self._expected: Expected | None = None
         self._read = self._read_expected = self._reader(_TYPES)
+        self._time_place = f"$.{show_path(fields.paths['time'])}"
         # Without a path for them no probabilities have to be looked after.
         self.decode: Callable[[bytes], tuple[Event, bool]]
         self.decode = partial(read, self._parse, fields.paths.get("probabilities", _NOWHERE))
 
     def decode_many(self, values: Sequence[bytes], expected: Expected | None) -> list[Event] | None:
         """See ManyDecoder."""
-        if expected is None:
-            return read_many(self._parse, values)
         # Slots hold what stands at one place.
-        if self._fields.features:
+        if expected is not None and self._fields.features:
             return None
-        if expected is not self._expected:
+        if expected is not None and expected is not self._expected:
             self._expected, self._read_expected = expected, self._reader({**_TYPES, **self._expected_types(expected)})
-        return read_many(self._parse_expected, values, expected)
+        try:
+            return read_many(self._parse if expected is None else self._parse_expected, values, expected)
+        except Rejected:
+            return None
 
     def normal(self, value: bytes) -> bytes:
         """Return the record as our own event."""
@@ -113,8 +117,8 @@ class Mapped:
     def _event(self, value: bytes, found: tuple[Any, ...]) -> Event:
         name, time, prediction = found[0], found[1], found[3]
         event = Event(*found[:_OWN] if self._composes else found)
-        if isinstance(time, str) or time >= _MICROSECONDS_FROM:
-            event.time = _time(time)
+        if isinstance(time, str) or not 0 <= time < _MICROSECONDS_FROM:
+            event.time = _time(time, self._time_place)
         if type(name) is not str:
             event.id = _digest(value) if name is None else str(name)
         if prediction is None:
@@ -163,15 +167,29 @@ def _slot(fields: Fields, name: str, typed: tuple[Any, object]) -> object:
     return Wanted(fields.paths[name], type_ | None if optional else type_, default, required)
 
 
-def _time(time: str | float) -> float | datetime:
+def _time(time: str | float, place: str) -> float | datetime:
     """Return a time as our own event has it: digits are a number, and one too large for milliseconds is finer."""
     if isinstance(time, str):
         if not _NUMBER.fullmatch(time):
-            return msgspec.convert(time, datetime)
+            return _date(time, place)
         time = float(time) if "." in time else int(time)
     if _NANOSECONDS_FROM <= time < _NANOSECONDS_END:
         return time / 1_000_000_000
-    return time / 1_000_000 if _MICROSECONDS_FROM <= time < _NANOSECONDS_FROM else time
+    if _MICROSECONDS_FROM <= time < _NANOSECONDS_FROM:
+        return time / 1_000_000
+    # Whoever reads the event would refuse it, too, but not tell where it stands in this record.
+    parse_time(time, place)
+    return time
+
+
+def _date(text: str, place: str) -> datetime:
+    try:
+        time = msgspec.convert(text, datetime)
+    except msgspec.ValidationError as error:
+        raise msgspec.ValidationError(f"{error} - at `{place}`") from error
+    if not _FIRST_YEAR < time.year < MAXYEAR:
+        parse_time(time, place)
+    return time
 
 
 def _digest(value: bytes) -> str:

@@ -7,12 +7,10 @@ from typing import Protocol, runtime_checkable
 from daemon.events import Event
 from daemon.expected import Expected
 from daemon.settings import EventSettings, Settings
+from daemon.settings.events import DECODERS
 from sinks.errors import BadSettings
 
-__all__ = ["GROUP", "ClassesOf", "Decoder", "Decoders", "Make", "ManyDecoder", "decoder_of"]
-
-GROUP = "strandline.decoders"
-"""The entry points that are looked up: ``name = "module:make"``, with ``make`` as in ``Make``."""
+__all__ = ["ClassesOf", "Decoder", "Decoders", "Make", "ManyDecoder", "decoder_of"]
 
 
 class Decoder(Protocol):
@@ -45,7 +43,8 @@ class ManyDecoder(Decoder, Protocol):
 ClassesOf = Callable[[str], tuple[str, ...]]
 """Returns the configured class names of a model."""
 Make = Callable[[EventSettings, ClassesOf], Decoder]
-"""Makes a decoder from its settings. Raises ValueError where they are wrong."""
+"""Makes a decoder from its settings, as ``name = "module:make"`` of an entry point. Raises ValueError where they are
+wrong."""
 
 
 class Decoders:
@@ -66,7 +65,7 @@ class Decoders:
         Raises
         ------
         BadSettings
-            There is none of that name, or it does not like its settings.
+            It does not like its settings.
         """
         made = self._made.get(topic)
         if made is None:
@@ -76,11 +75,7 @@ class Decoders:
 
 def decoder_of(events: EventSettings, settings: Settings) -> Decoder:
     """Return a decoder with these settings; raises as ``Decoders.of``."""
-    found = entry_points(group=GROUP, name=events.decoder)
-    if not found:
-        known = ", ".join(sorted(entry_points(group=GROUP).names))
-        raise BadSettings(f"events.decoder = {events.decoder!r}: expected one of {known}")
-    make: Make = next(iter(found)).load()
+    make: Make = entry_points(group=DECODERS)[events.decoder].load()
     try:
         return make(events, lambda model: settings.of(model).classes)
     except ValueError as error:

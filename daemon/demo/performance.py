@@ -105,7 +105,7 @@ class _Performance:
         self._build_reference(settings, traffic)
         connection = stack.enter_context(self._stage.wait_for_daemon(process, settings.postgres.conninfo))
         self._say("the daemon reads from the broker: here comes the traffic")
-        player = stack.enter_context(Player(bootstrap, TOPIC, traffic, start, under_way))
+        player = stack.enter_context(Player(bootstrap, TOPIC, traffic, under_way))
         return View(connection, start // WINDOW_SECONDS), player, process
 
     def _build_reference(self, settings: Settings, traffic: Traffic) -> None:

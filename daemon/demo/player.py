@@ -6,7 +6,7 @@ from typing import Self
 
 from kafka import KafkaProducer
 
-from daemon.demo.story import WINDOW_SECONDS, Change
+from daemon.demo.story import Change
 from daemon.demo.traffic import Message, Traffic
 
 __all__ = ["Player"]
@@ -22,12 +22,10 @@ class Player:
         bootstrap: str,
         topic: str,
         traffic: Traffic,
-        start_seconds: int,
         wrong: Callable[[int], Change | None],
     ) -> None:
         self._topic = topic
         self._traffic = traffic
-        self._start_seconds = start_seconds
         self._wrong = wrong
         self._made = 0
         self._waiting: list[Message] = []
@@ -38,7 +36,7 @@ class Player:
         while self._made < position:
             self._waiting += self._traffic.window(self._made, self._wrong(self._made))
             self._made += 1
-        until = round((self._start_seconds + position * WINDOW_SECONDS) * 1000)
+        until = self._traffic.time_ms(position)
         sent = 0
         for message in self._waiting:
             if message.time_ms >= until:

@@ -42,10 +42,15 @@ class Message:
 class Traffic:
     """The stream of one seed; ``start_seconds`` is when its first window begins, in event time."""
 
-    def __init__(self, digits: Digits, seed: int, start_seconds: int) -> None:
+    def __init__(self, digits: Digits, seed: int, start_seconds: int, window_seconds: int = WINDOW_SECONDS) -> None:
         self._digits = digits
         self._seed = seed
         self._start_seconds = start_seconds
+        self._window_seconds = window_seconds
+
+    def time_ms(self, position: float) -> int:
+        """Return the event time at ``position``, in windows since the beginning."""
+        return round((self._start_seconds + position * self._window_seconds) * _MILLISECONDS)
 
     def write_reference(self, path: Path) -> None:
         """Write events of a time when all was well, one JSON object a line."""
@@ -60,8 +65,7 @@ class Traffic:
         """Return the events of a window, in the order of their times."""
         random = np.random.default_rng([self._seed, _LIVE_STREAM, number])
         count = int(random.poisson(EVENTS_PER_WINDOW))
-        begin = (self._start_seconds + number * WINDOW_SECONDS) * _MILLISECONDS
-        times = np.sort(random.integers(begin, begin + WINDOW_SECONDS * _MILLISECONDS, count)).tolist()
+        times = np.sort(random.integers(self.time_ms(number), self.time_ms(number + 1), count)).tolist()
         pictures, cameras = self._pictures(random, count, change)
         messages = []
         for position, event in enumerate(self._events(pictures, cameras)):

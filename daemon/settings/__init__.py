@@ -6,7 +6,7 @@ from daemon.settings.model import ModelSettings
 from daemon.settings.ops import OpsSettings
 from daemon.settings.privacy import DeadLetterSettings, PrivacySettings
 from daemon.settings.section import MICROSECONDS
-from daemon.settings.services import KafkaSettings, PostgresSettings
+from daemon.settings.services import KafkaSettings, PostgresSettings, check_server
 from daemon.settings.sources import CONFIG_VARIABLE, PREFIX, Sources
 from daemon.settings.whole import Settings, gather, is_pattern, load, validate
 from daemon.settings.work import DetectionSettings, IngestSettings, RetentionSettings, SelectionSettings
@@ -30,6 +30,7 @@ __all__ = [
     "SelectionSettings",
     "Settings",
     "Sources",
+    "check_server",
     "gather",
     "is_pattern",
     "load",

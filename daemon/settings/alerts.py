@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from daemon.settings.section import Seconds, Section
+from daemon.settings.section import Section
 
 __all__ = ["AlertSettings", "RouteSettings"]
 
@@ -29,7 +29,8 @@ class RouteSettings(Section):
 class AlertSettings(Section):
     """What is sent when something fires."""
 
-    repeat_hours: Seconds = 24
+    update_seconds: Annotated[float, Field(ge=0, le=600)] = 300
+    repeat_hours: Annotated[float, Field(gt=0, le=8760)] = 24
     external_url: str = ""
     routes: tuple[RouteSettings, ...] = (RouteSettings(name="log", type="log"),)
 

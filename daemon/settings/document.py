@@ -39,8 +39,8 @@ every command with exit code 2, and all of it is told at once:
 ```
 strandline: The configuration is not valid.
   config.toml:7: kafka.topix: there is no such key; did you mean kafka.topics?
-  config.toml:12: ingest.commit_seconds = 'often': expected a number of seconds, more than 0
-  STRANDLINE_INGEST__WORKERS: ingest.workers = 0: expected a whole number, at least 1
+  config.toml:12: ingest.commit_seconds = 'often': expected a number of seconds, more than 0, at most 60
+  STRANDLINE_INGEST__WORKERS: ingest.workers = 0: expected a whole number, at least 1, at most 1,000
 ```
 
 ## The environment

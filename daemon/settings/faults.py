@@ -6,6 +6,7 @@ from typing import get_origin
 
 from pydantic import SecretStr, ValidationError
 
+from daemon.settings.events import INSIDE
 from daemon.settings.schema import KeyPath, dotted, expected, find, keys_of, names_in, section_in, value_at
 from daemon.settings.secret import FILE
 from daemon.settings.section import Section
@@ -31,12 +32,15 @@ def _describe(where: KeyPath, kind: str, message: str, root: type[Section], sour
     if kind == "missing":
         return _line(sources, path, ": missing")
     wanted = message.removeprefix(_OURS) if message.startswith(_OURS) else f"expected {expected(path, field)}"
+    if kind == INSIDE:
+        path, wanted = where, message
     if field.annotation is SecretStr:
         return _secret(sources, path, wanted)
     if section_in(field) is not None:
         # A value where a table has to be could be a secret that was put in the wrong place.
         return _line(sources, path, f": {wanted}")
-    return _line(sources, path, f" = {_shown(value_at(sources.table, path))}: {wanted}")
+    value = value_at(sources.table, path)
+    return _line(sources, path, f": {wanted}" if value is None else f" = {_shown(value)}: {wanted}")
 
 
 def _secret(sources: Sources, path: KeyPath, wanted: str) -> str:

@@ -1,17 +1,19 @@
 """The settings of a model."""
 
+import math
 import re
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from daemon.settings.privacy import PrivacySettings
-from daemon.settings.section import DAY_SECONDS, MICROSECONDS, Count, Section
+from daemon.settings.section import DAY_SECONDS, MICROSECONDS, YEAR_SECONDS, Names, Section
 from sinks.errors import BadSettings
 
 __all__ = ["ModelSettings"]
 
-_UNITS = {"hour": 3600, "day": DAY_SECONDS, "week": 7 * DAY_SECONDS, "year": 365 * DAY_SECONDS}
+_UNITS = {"hour": 3600, "day": DAY_SECONDS, "week": 7 * DAY_SECONDS, "year": YEAR_SECONDS}
+_MOST_OFTEN, _LEAST_OFTEN = 3600, 100 * YEAR_SECONDS
 _BUDGET = re.compile(r"^(\d+(?:\.\d+)?) per (?:(\d+) )?(hour|day|week|year)s?$")
 
 
@@ -19,13 +21,13 @@ class ModelSettings(Section):
     """What is watched of a model, how closely, and for whom."""
 
     kind: Literal["classifier", "regressor", "detector", "text", "ranking"] = "classifier"
-    window_seconds: Count = 300
-    lateness_seconds: Annotated[float, Field(ge=0)] = 60
+    window_seconds: Annotated[int, Field(ge=1, le=7 * DAY_SECONDS)] = 300
+    lateness_seconds: Annotated[float, Field(ge=0, le=7 * DAY_SECONDS)] = 60
     false_alarms: str = "1 per 30 days"
-    segments: tuple[str, ...] = ()
-    classes: tuple[str, ...] = ()
-    labels_per_day: Count = 500
-    expected_events_per_day: Count = 100_000
+    segments: Names = ()
+    classes: Names = ()
+    labels_per_day: Annotated[int, Field(ge=1, le=10_000_000)] = 500
+    expected_events_per_day: Annotated[int, Field(ge=1, le=10**12)] = 100_000
     owner: str = ""
     runbook: str = ""
     privacy: PrivacySettings = PrivacySettings()
@@ -33,8 +35,11 @@ class ModelSettings(Section):
     @field_validator("false_alarms")
     @classmethod
     def _budget_can_be_read(cls, text: str) -> str:
-        if not _BUDGET.match(text) or float(text.split(maxsplit=1)[0]) == 0:
-            message = 'expected "<number> per <number> hours|days|weeks|years", for example "1 per 30 days"'
+        if not _BUDGET.match(text) or not _MOST_OFTEN <= _seconds_of(text) <= _LEAST_OFTEN:
+            message = (
+                'expected "<number> per <number> hours|days|weeks|years", for example "1 per 30 days", '
+                "between once an hour and once in 100 years"
+            )
             raise ValueError(message)
         return text
 
@@ -51,13 +56,18 @@ class ModelSettings(Section):
     @property
     def budget_windows(self) -> float:
         """Windows in the time in which one false alarm is allowed."""
-        match = _BUDGET.match(self.false_alarms)
-        if match is None:
-            raise BadSettings(self.false_alarms)
-        alarms, number, unit = match.groups()
-        return int(number or 1) * _UNITS[unit] / float(alarms) / self.window_seconds
+        return _seconds_of(self.false_alarms) / self.window_seconds
 
     @property
     def windows_per_day(self) -> float:
         """Windows in a day."""
         return DAY_SECONDS / self.window_seconds
+
+
+def _seconds_of(budget: str) -> float:
+    """Return in how many seconds one false alarm is allowed."""
+    match = _BUDGET.match(budget)
+    if match is None:
+        raise BadSettings(budget)
+    alarms, number, unit = match.groups()
+    return int(number or 1) * _UNITS[unit] / float(alarms) if float(alarms) else math.inf

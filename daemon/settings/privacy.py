@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from daemon.settings.section import Section
+from daemon.settings.section import Names, Section
 
 __all__ = ["DeadLetterSettings", "PrivacySettings"]
 
@@ -20,8 +20,8 @@ class PrivacySettings(Section):
     """
 
     payload: Literal["inline", "reference", "none"] = "inline"
-    drop_fields: tuple[str, ...] = ()
-    hash_fields: tuple[str, ...] = ()
+    drop_fields: Names = ()
+    hash_fields: Names = ()
 
     @field_validator("drop_fields", "hash_fields")
     @classmethod
@@ -52,5 +52,5 @@ class PrivacySettings(Section):
 class DeadLetterSettings(Section):
     """What is kept of events that could not be used."""
 
-    bytes: Annotated[int, Field(ge=1)] | Literal["off"] = 4096
-    kept: Annotated[int, Field(ge=0)] = 1000
+    bytes: Annotated[int, Field(ge=1, le=1_048_576)] | Literal["off"] = 4096
+    kept: Annotated[int, Field(ge=0, le=1_000_000)] = 1000

@@ -112,7 +112,7 @@ def _kind(annotation: object, bounds: Sequence[object], unit: str) -> str:
 
 
 def _bounds(metadata: Sequence[object]) -> Iterator[str]:
-    words = {"ge": ", at least {}", "gt": ", more than {}", "le": ", at most {}", "min_length": ", not empty"}
+    words = {"ge": ", at least {:,}", "gt": ", more than {:,}", "le": ", at most {:,}", "min_length": ", not empty"}
     for each in (part for given in metadata for part in getattr(given, "metadata", [given])):
         for name, text in words.items():
             if hasattr(each, name):

@@ -3,18 +3,38 @@
 from functools import cache
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from daemon.settings.secret import reveal, with_files
 
-__all__ = ["DAY_SECONDS", "MICROSECONDS", "Count", "Days", "Seconds", "Section"]
+__all__ = ["DAY_SECONDS", "MICROSECONDS", "YEAR_SECONDS", "Days", "Names", "Section"]
 
 MICROSECONDS = 1_000_000
 DAY_SECONDS = 86_400
+YEAR_SECONDS = 365 * DAY_SECONDS
 
-Seconds = Annotated[float, Field(gt=0)]
-Days = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
+
+def _each_once(texts: tuple[str, ...]) -> tuple[str, ...]:
+    for at, text in enumerate(texts):
+        if not text.strip() or text in texts[:at]:
+            message = f"expected texts, none empty and none twice, found {text!r}" + (" twice" if text.strip() else "")
+            raise ValueError(message)
+    return texts
+
+
+Days = Annotated[float, Field(gt=0, le=36_500)]
+"""Up to a hundred years."""
+Names = Annotated[tuple[str, ...], AfterValidator(_each_once)]
+"""Texts that say nothing more when they are said twice."""
 
 
 class Section(BaseModel):

@@ -5,15 +5,29 @@ from typing import Annotated, Literal
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from daemon.settings.kafka_security import KafkaSecurity
-from daemon.settings.section import Seconds, Section
+from daemon.settings.section import Names, Section
 
-__all__ = ["KafkaSettings", "PostgresSettings"]
+__all__ = ["KafkaSettings", "PostgresSettings", "check_server"]
 
 
 _PORTS = re.compile(r"[\d,]*")
+_SERVER = re.compile(r"(\w+://)?([^\s:/,\[\]]+|\[[0-9A-Fa-f:.]+(%\w+)?\]):(?P<port>[0-9]{1,5})")
+
+
+def check_server(text: str) -> None:
+    """Check that a text names a Kafka broker.
+
+    Raises
+    ------
+    ValueError
+        It does not; the message says what was expected.
+    """
+    found = _SERVER.fullmatch(text)
+    if found is None or not 0 < int(found["port"]) < 65_536:
+        raise ValueError(f'expected host:port, such as "localhost:9092", found {text!r}')
 
 
 class _Assignment(Section):
@@ -27,15 +41,30 @@ class _Partition(Section):
 class KafkaSettings(KafkaSecurity):
     """Where events come from."""
 
-    bootstrap_servers: tuple[str, ...] = ("localhost:9092",)
-    topics: Annotated[tuple[str, ...], Field(min_length=1)] = ("predictions",)
+    bootstrap_servers: Annotated[Names, Field(min_length=1)] = ("localhost:9092",)
+    topics: Annotated[Names, Field(min_length=1)] = ("predictions",)
     group: str = "strandline"
     assignment: Literal["group", "static"] = "group"
     start: Literal["earliest", "latest"] = "earliest"
-    session_timeout_seconds: Seconds = 30
-    max_poll_interval_seconds: Seconds = 300
-    fetch_wait_seconds: Seconds = 0.05
+    client: Literal["kafka-python", "confluent"] = "kafka-python"
+    session_timeout_seconds: Annotated[float, Field(gt=0, le=1800)] = 30
+    max_poll_interval_seconds: Annotated[float, Field(gt=0, le=86_400)] = 300
+    fetch_wait_seconds: Annotated[float, Field(gt=0, le=60)] = 0.05
     partition: _Partition = _Partition()
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _servers_have_ports(cls, servers: tuple[str, ...]) -> tuple[str, ...]:
+        for server in servers:
+            check_server(server)
+        return servers
+
+    @model_validator(mode="after")
+    def _the_client_knows_the_strategy(self) -> "KafkaSettings":
+        # librdkafka wants partitions paused where we take them out of what it reads.
+        if self.client == "confluent" and self.partition.assignment.strategy == "cooperative-sticky":
+            raise ValueError('partition.assignment.strategy = "cooperative-sticky" needs client = "kafka-python"')
+        return self
 
 
 class PostgresSettings(Section):

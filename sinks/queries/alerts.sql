@@ -85,6 +85,42 @@ SELECT %(key)s, route, %(model)s, %(body)s
 FROM unnest(%(routes)s::text[]) AS route
 ON CONFLICT (key, route) DO NOTHING
 
+-- name: send_update
+-- Of an incident that fires already, with the same severity: not before a while after the last message, and in the
+-- place of one that nobody has tried to send yet.
+WITH last AS (
+    SELECT DISTINCT ON (route)
+        id, route, delivered_at, attempts,
+        body ->> 'status' = 'firing' AS fires,
+        body ->> 'severity' = %(severity)s AS as_severe
+    FROM outbox
+    WHERE model = %(model)s AND body ->> 'group' = %(group)s
+    ORDER BY route, id DESC
+), merged AS (
+    UPDATE outbox
+    SET body = %(body)s, next_attempt_at = CASE WHEN last.as_severe THEN next_attempt_at ELSE now() END
+    FROM last
+    WHERE outbox.id = last.id AND last.fires AND outbox.delivered_at IS NULL AND outbox.attempts = 0
+    RETURNING outbox.route
+)
+INSERT INTO outbox (key, route, model, body, next_attempt_at)
+SELECT
+    %(key)s, wanted.route, %(model)s, %(body)s,
+    CASE
+        WHEN last.fires AND last.as_severe
+        THEN greatest(now(), coalesce(last.delivered_at, now()) + make_interval(secs => %(seconds)s))
+        ELSE now()
+    END
+FROM unnest(%(routes)s::text[]) AS wanted (route)
+LEFT JOIN last ON last.route = wanted.route
+WHERE wanted.route NOT IN (SELECT route FROM merged)
+ON CONFLICT (key, route) DO NOTHING
+
+-- name: send_updates_now
+UPDATE outbox
+SET next_attempt_at = now()
+WHERE model = %(model)s AND body ->> 'group' = %(group)s AND delivered_at IS NULL AND attempts = 0
+
 -- name: deliveries
 SELECT route, key, attempts, created_at, delivered_at, last_error
 FROM outbox

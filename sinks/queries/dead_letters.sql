@@ -7,6 +7,9 @@ WHERE (%(topic)s::text IS NULL OR topic = %(topic)s)
 ORDER BY created_at DESC, topic, partition, first_offset, reason
 LIMIT %(limit)s
 
+-- name: topics
+SELECT DISTINCT topic FROM dead_letter_total ORDER BY topic
+
 -- name: at
 SELECT topic, partition, first_offset, last_offset, count, reason, detail, size, created_at, resent_at, value
 FROM dead_letter

@@ -138,6 +138,11 @@ WHERE item.id = %s
 -- name: labels_of
 SELECT item_id, value FROM label WHERE item_id = ANY(%s) ORDER BY id
 
+-- name: was_given
+SELECT EXISTS (
+    SELECT FROM label JOIN queue_item ON queue_item.id = label.item_id WHERE queue_item.model = %s AND label.value = %s
+)
+
 -- name: stats
 SELECT
     model, reason, state, count(*), min(created_at), count(*) FILTER (WHERE settled_at > now() - interval '1 day')

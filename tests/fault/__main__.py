@@ -24,7 +24,7 @@ def main() -> int:
     if not chosen:
         print(f"there is no scenario {' '.join(options.scenario)}; --list lists them", file=sys.stderr)
         return 2
-    configure("error", process="fault", role="fault")
+    configure("critical", process="fault", role="fault")
     shutil.rmtree(_LOGS, ignore_errors=True)
     _LOGS.mkdir(parents=True)
     with ProxiedKafka(_LOGS / "kafka") as kafka, Postgres(_LOGS / "postgres", upgrade) as postgres:

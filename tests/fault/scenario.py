@@ -15,8 +15,8 @@ __all__ = ["ALL", "MINUTES", "SEED", "Scenario", "play", "scenario", "scenarios"
 ALL = invariants.ALL
 SEED = 20_251_009
 MINUTES = 15.0
-_FULL = (300_000, 200)
-_SHORT = (90_000, 120)
+_FULL = (300_000, 120)
+_SHORT = (60_000, 48)
 
 
 @dataclass(frozen=True)

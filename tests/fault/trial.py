@@ -283,14 +283,13 @@ class Trial:
         """Wait until this share of the stream has been read."""
         self.wait_for(lambda: self.read_share() >= share, f"{share:.0%} of the stream read")
 
-    def wait_for_progress(self) -> None:
-        """Wait until every partition has been read further, or to its end."""
-        before = self.offsets()
-
-        def moved() -> bool:
-            return all(now > before.get(each, 0) or now == self.feed.ends[each] for each, now in self.offsets().items())
-
-        self.wait_for(moved, f"every partition read further than {before}")
+    def wait_until_caught_up(self) -> float:
+        """Wait until all has been read that was sent before, and return the seconds that took."""
+        sent = dict(self.feed.ends)
+        return self.wait_for(
+            lambda: all(offset >= sent[partition] for partition, offset in self.offsets().items()),
+            f"every partition read up to {sent}",
+        )
 
     # The end
 

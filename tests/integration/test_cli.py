@@ -243,7 +243,7 @@ def test_a_wrong_configuration_is_told_at_once(tmp_path: Path) -> None:
         assert [line.rstrip() for line in found.stderr.splitlines()] == [
             "strandline: The configuration is not valid.",
             "  STRANDLINE_KAFKA__GROUPS: there is no such setting; did you mean STRANDLINE_KAFKA__GROUP?",
-            "  config.toml:2: ingest.workers = 0: expected a whole number, at least 1",
+            "  config.toml:2: ingest.workers = 0: expected a whole number, at least 1, at most 1,000",
         ]
 
 

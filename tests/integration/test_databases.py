@@ -21,22 +21,24 @@ from sinks.alerts import pipeline_alert
 from sinks.database import check_version, connect, faults_as_ours, upgrade
 from sinks.errors import NotFound, NotPermitted, TablesInUse
 from tests.harness import event, new_topic, query, send, settings_for, wait_for, working
-from tests.more_databases import OlderPostgres, PgBouncer, need
+from tests.more_databases import OlderPostgres, PgBouncer, need, programs
 from tests.services import ApacheKafka, Postgres
 
 DAEMON = "strandline_daemon"
 
 
-@pytest.fixture(scope="module")
-def older(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    need("postgres", "postgresql-15")
-    with OlderPostgres(tmp_path_factory.mktemp("older"), upgrade) as server:
+@pytest.fixture
+def older(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    version: str = request.param
+    how = "apt-get install postgresql-15" if version == "15" else "`make test` fetches it"
+    need(str(programs(version) / "postgres"), how)
+    with OlderPostgres(tmp_path_factory.mktemp("older"), version, upgrade) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def pooler(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[PgBouncer]:
-    need("pgbouncer", "pgbouncer")
+    need("pgbouncer", "apt-get install pgbouncer")
     with PgBouncer(tmp_path_factory.mktemp("pooler"), postgres) as service:
         yield service
 
@@ -59,9 +61,6 @@ def as_role(url: str, name: str) -> str:
 @pytest.fixture
 def url(request: pytest.FixtureRequest, postgres: Postgres) -> str:
     """A database with our tables, on the server that the test is for."""
-    if request.param == "15":
-        older: Postgres = request.getfixturevalue("older")
-        return older.new_database()
     if request.param == "pgbouncer":
         pooler: PgBouncer = request.getfixturevalue("pooler")
         name = postgres.new_database(empty=True).partition("@/")[2].partition("?")[0]
@@ -76,8 +75,17 @@ def url(request: pytest.FixtureRequest, postgres: Postgres) -> str:
     return as_role(owned, role)
 
 
-@pytest.mark.parametrize("url", ["15", "pgbouncer", "least role"], indirect=True)
-def test_everything_works_on(kafka: ApacheKafka, url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("older", ["14", "15", "16", "17"], indirect=True)
+def test_everything_works_on_older_servers(kafka: ApacheKafka, older: Postgres, tmp_path: Path) -> None:
+    everything_works(kafka, older.new_database(), tmp_path)
+
+
+@pytest.mark.parametrize("url", ["pgbouncer", "least role"], indirect=True)
+def test_everything_works_with(kafka: ApacheKafka, url: str, tmp_path: Path) -> None:
+    everything_works(kafka, url, tmp_path)
+
+
+def everything_works(kafka: ApacheKafka, url: str, tmp_path: Path) -> None:
     count, topic = 4000, new_topic(kafka)
     times = [number * 0.5 for number in range(count)]
     # What is not JSON becomes dead letters.

@@ -84,8 +84,8 @@ def settings(**urls: str) -> Settings:
     return Settings(alerts=AlertSettings(routes=routes, external_url="https://strand/"))
 
 
-def tell(connection: Connection, *routes: str, model: str = "digits", **given: Any) -> None:
-    audience = Audience(routes or ("hook",), "vision", "https://wiki/digits", "https://strand/")
+def tell(connection: Connection, *routes: str, model: str = "digits", update_seconds: float = 0, **given: Any) -> None:
+    audience = Audience(routes or ("hook",), "vision", "https://wiki/digits", "https://strand/", update_seconds)
     with connection.transaction():
         record(
             connection,
@@ -157,6 +157,71 @@ def test_a_resolve_tells_when_it_ended(connection: Connection, receiver: Receive
     assert receiver.got[1][1]["alerts"][0]["endsAt"] == "1970-01-04T11:50:00Z"
     assert len({body["groupKey"] for _, body in receiver.got}) == 1
     assert len({headers["Idempotency-Key"] for headers, _ in receiver.got}) == 2
+
+
+def grow(connection: Connection, number: int, **given: Any) -> None:
+    tell(connection, segment=f"region={number}", window=1000 + number, update_seconds=300, **given)
+
+
+def later(connection: Connection, seconds: float) -> None:
+    """Let time pass, for the outbox."""
+    connection.execute(
+        "UPDATE outbox SET next_attempt_at = next_attempt_at - make_interval(secs => %(s)s),"
+        " delivered_at = delivered_at - make_interval(secs => %(s)s)",
+        {"s": seconds},
+    )
+
+
+def test_an_incident_that_grows_is_sent_at_most_once_in_a_while(
+    connection: Connection, receiver: Receiver, job: DispatchJob
+) -> None:
+    def got() -> list[tuple[str, int]]:
+        while job.run_once(connection):
+            pass
+        return [(body["status"], len(body["alerts"])) for _, body in receiver.got]
+
+    # What comes before the first message could be sent is in it.
+    grow(connection, 1)
+    grow(connection, 2)
+    assert got() == [("firing", 2)]
+    for number in range(3, 20):
+        grow(connection, number)
+        assert got() == [("firing", 2)]
+    later(connection, 301)
+    assert got() == [("firing", 2), ("firing", 19)]
+    grow(connection, 20)
+    assert len(got()) == 2
+    # From the last message on, not from the first.
+    later(connection, 299)
+    assert len(got()) == 2
+    later(connection, 2)
+    assert got()[2:] == [("firing", 20)]
+    # A page is not kept waiting, and neither is the end, nor what fires last before it.
+    grow(connection, 21)
+    assert len(got()) == 3
+    grow(connection, 22, before=0.95, after=0.5)
+    assert got()[3:] == [("firing", 22)]
+    assert "page" in {alert["labels"]["severity"] for alert in receiver.got[-1][1]["alerts"]}
+    grow(connection, 23)
+    for number in range(1, 24):
+        tell(connection, segment=f"region={number}", to="resolved", window=1100, update_seconds=300)
+    assert [status for status, _ in got()[4:]] == ["firing", "resolved"]
+    # What returns is told at once.
+    tell(connection, segment="region=1", window=1110, update_seconds=300)
+    assert [status for status, _ in got()[6:]] == ["firing"]
+
+
+def test_every_route_is_told_in_its_own_time(connection: Connection) -> None:
+    for number in range(2):
+        tell(connection, "hook", "down", segment=f"region={number}", window=1000 + number, update_seconds=300)
+        if number == 0:
+            [letter] = outbox.claim(connection, "down", limit=1, lease_seconds=300)
+            outbox.failed(connection, letter, error="away", retry_seconds=5)
+    rows = connection.execute(
+        "SELECT route, count(*), max(jsonb_array_length(body -> 'alerts')) FROM outbox GROUP BY 1"
+    )
+    # What was tried may have arrived: it stays as it was, and the update follows it.
+    assert sorted(rows) == [("down", 2, 2), ("hook", 1, 2)]
 
 
 def test_a_resolve_waits_until_its_firing_has_arrived(

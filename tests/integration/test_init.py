@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import random
 import signal
 import subprocess
@@ -22,7 +23,7 @@ COUNT = 300
 BROKEN = b'{"request": {}}'
 
 
-def strandline(home: Path, *arguments: str) -> subprocess.Popen[str]:
+def strandline(home: Path, *arguments: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith("STRANDLINE")}
     return subprocess.Popen(
         [sys.executable, "-c", "from daemon.cli.main import main; main()", *arguments],
@@ -30,7 +31,7 @@ def strandline(home: Path, *arguments: str) -> subprocess.Popen[str]:
         env={**kept, "HOME": str(home), "XDG_CONFIG_HOME": str(home), "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     )
 
@@ -74,8 +75,9 @@ def test_a_topic_never_seen_is_described_counted_and_labelled(
 ) -> None:
     (tmp_path / "names.json").write_text('{"0": "honest", "1": "fraud"}')
     arguments = ("init", "--topic", topic, "--bootstrap-servers", kafka.bootstrap, "--classes", "names.json")
-    code, out, err = run(tmp_path, *arguments, "--postgres", database, "-o", "my.toml")
+    code, out, err = run(tmp_path, *arguments, "--postgres", database, "-o", "my.toml", "--segment", "region")
     assert code == 0, err
+    assert "Watched apart, too: each value of region" in out
     assert f"{COUNT} records can be used, 1 would be dead letters" in out
     for row in ("id\trequest.id\t", "probabilities\tresponse.scores\t", "payload\trequest.text\t", "missing_field"):
         assert row in out
@@ -122,7 +124,7 @@ def test_init_tells_what_is_in_the_way(kafka: ApacheKafka, tmp_path: Path) -> No
     (tmp_path / "config.toml").write_text('[events]\ndecoder = "avro"\n')
     code, _, err = run(tmp_path, "run")
     assert code == 2
-    assert "events.decoder = 'avro': expected one of json, strandline" in err
+    assert "config.toml:2: events.decoder = 'avro': expected one of json, strandline" in err
 
 
 def config(home: Path, kafka: ApacheKafka, topic: str) -> None:
@@ -150,6 +152,21 @@ def test_events_are_validated_and_watched(kafka: ApacheKafka, topic: str, tmp_pa
     assert len(told) == COUNT + 1
     assert [each["reason"] for each in told if "reason" in each] == ["missing_field"]
     assert all(each["event"]["model"] == "claims" for each in told if "event" in each)
+
+
+def test_on_a_terminal_it_is_told_what_is_waited_for(kafka: ApacheKafka, topic: str, tmp_path: Path) -> None:
+    config(tmp_path, kafka, topic)
+    ours, theirs = pty.openpty()
+    try:
+        process = strandline(tmp_path, "events", "tail", stderr=theirs)
+        told = os.read(ours, 1000).decode()
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert told.strip() == f"waiting for new events: {topic} at {kafka.bootstrap}; Ctrl-C ends it"
+    assert (process.returncode, out) == (130, "")
 
 
 def received(home: Path, count: int) -> list[Any]:

@@ -214,10 +214,13 @@ def test_every_line_of_the_log_says_who(daemon: Daemon) -> None:
     assert {line["role"] for line in lines} == {"supervisor", "ingest", "jobs"}
 
 
-def test_sigterm_ends_all_in_good_order(daemon: Daemon) -> None:
+def test_sigterm_to_all_processes_ends_all_in_good_order(daemon: Daemon) -> None:
+    """As a service manager or Ctrl-C in a terminal tells them; the supervisor then tells its children again."""
     below = daemon.children()
-    daemon.process.send_signal(signal.SIGTERM)
+    for process in (daemon.process.pid, *(each.pid for each in below)):
+        os.kill(process, signal.SIGTERM)
     assert daemon.process.wait(10) == 0, daemon.log.read_text()[-3000:]
+    assert "jobs.stopped" in daemon.log.read_text()
     assert psutil.wait_procs(below, timeout=5)[1] == []
     assert query(daemon.url, "SELECT DISTINCT state FROM process WHERE seen_at > now() - interval '5 seconds'") == [
         ("stopped",)

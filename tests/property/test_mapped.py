@@ -1,6 +1,7 @@
 """A mapped event is the own event with the same content, whatever the paths and the content are."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -18,11 +19,12 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 SHARE = st.floats(0, 1, allow_nan=False)
 ANY = st.recursive(st.none() | st.booleans() | st.integers(-9, 9) | TEXT, lambda inner: st.lists(inner, max_size=3))
 PATHS = st.tuples(KEYS, st.lists(KEYS | st.integers(0, 3), max_size=3)).map(lambda each: (each[0], *each[1]))
+FIRST = datetime.fromisoformat("1970-01-01T00:00:00")
 _UNTRIED = {"members", "uncertainty"}
 EVENTS = st.fixed_dictionaries(
     {
         "id": TEXT,
-        "time": st.integers(0, 10**13) | st.datetimes().map(lambda time: time.isoformat() + "Z"),
+        "time": st.integers(0, 10**13) | st.datetimes(FIRST).map(lambda time: time.isoformat() + "Z"),
         "model": TEXT,
         "prediction": TEXT | st.integers(-5, 5) | st.booleans(),
     },

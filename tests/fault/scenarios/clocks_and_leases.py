@@ -46,7 +46,7 @@ def standby(trial: Trial) -> None:
     trial.wait_for(lambda: reader(trial) > 0, "one of them reads")
     with trial.feed.spread_over(rounds * 12.0):
         for number in range(rounds):
-            trial.wait_for_progress()
+            trial.wait_until_caught_up()
             owner = reader(trial)
             time.sleep(LEASE_SECONDS + 1)
             demand(reader(trial), owner, "who reads, after more than a lease")
@@ -57,7 +57,7 @@ def standby(trial: Trial) -> None:
                 first.kill()
                 running[running.index(first)] = trial.start()
             took.append(trial.wait_for(lambda owner=owner: reader(trial) != owner, "the other one reads"))  # type: ignore[misc]
-            trial.wait_for_progress()
+            trial.wait_until_caught_up()
             first.popen.send_signal(signal.SIGCONT) if number % 2 else None
     if max(took) > LEASE_SECONDS + SLACK_SECONDS:
         raise NotHeld(f"taken over after {max(took):.1f} s, and the lease is {LEASE_SECONDS} s")

@@ -38,13 +38,13 @@ def sessions_ended(trial: Trial) -> None:
 def server_killed(trial: Trial) -> None:
     rounds = 5 if trial.full else 2
     _start(trial)
-    with trial.feed.spread_over(rounds * 10.0):
+    with trial.feed.spread_over(rounds * 20.0):
         for _ in range(rounds):
             time.sleep(trial.chance.uniform(2.0, 6.0))
             _kill_hard(trial.services)
             time.sleep(trial.chance.uniform(0.5, 3.0))
             trial.services.postgres.start()
-            trial.wait_for_progress()
+            trial.wait_until_caught_up()
     trial.told["kills"] = str(rounds)
 
 
@@ -53,7 +53,7 @@ def replies_lost(trial: Trial) -> None:
     rounds = 20 if trial.full else 6
     proxy = trial.postgres_proxy()
     _start(trial)
-    with trial.feed.spread_over(rounds * 3.0):
+    with trial.feed.spread_over(rounds * 8.0):
         for _ in range(rounds):
             _lose_a_reply(trial, proxy)
             time.sleep(trial.chance.uniform(0.2, 1.0))

@@ -26,15 +26,15 @@ def killed_at_random(trial: Trial) -> None:
 @scenario("1b", "killed before, in and after COMMIT", quick=True)
 def killed_around_commit(trial: Trial) -> None:
     """Keep one worker running that lives, and one that dies at a failpoint, one point after the other."""
-    rounds = 5 if trial.full else 1
+    rounds = 4 if trial.full else 1
     points = [point for _ in range(rounds) for point in ("commit.before", "commit.in", "commit.after", "batch")]
     trial.start("jobs")
     trial.start()
-    with trial.feed.spread_over(len(points) * 8.0):
+    with trial.feed.spread_over(len(points) * 15.0):
         for point in points:
             doomed = trial.start(failpoint=f"{point}=die@{trial.chance.randint(2, 6)}")
             trial.wait_for_end(doomed)
-            trial.wait_for_progress()
+            trial.wait_until_caught_up()
     trial.told["deaths"] = str(len(points))
 
 
@@ -45,7 +45,7 @@ def asked_to_leave_under_load(trial: Trial) -> None:
     trial.start("jobs")
     trial.start()
     took = []
-    with trial.feed.spread_over(rounds * 6.0):
+    with trial.feed.spread_over(rounds * 12.0):
         for number in range(rounds):
             leaving = trial.start()
             trial.wait_until_claimed(leaving)

@@ -29,7 +29,7 @@ def _scale(trial: Trial, assignor: str) -> None:
     trial.start("jobs")
     trial.wait_until_claimed(trial.start())
     pause = 4.0 if trial.full else 2.0
-    with trial.feed.spread_over(16 * pause), watching_standstill(trial) as standstill:
+    with trial.feed.spread_over(20 * pause + 20), watching_standstill(trial) as standstill:
         more = []
         for _ in range(3):
             more.append(trial.start())
@@ -38,7 +38,7 @@ def _scale(trial: Trial, assignor: str) -> None:
         for process in more:
             process.terminate()
             time.sleep(pause)
-        trial.wait_for_progress()
+        trial.wait_until_caught_up()
     trial.told["longest standstill"] = f"{standstill.longest:.1f} s"
     if standstill.longest > IDLE_SECONDS:
         raise NotHeld(f"partition {standstill.partition} stood still for {standstill.longest:.1f} s")
@@ -49,7 +49,7 @@ def frozen_and_thawed(trial: Trial) -> None:
     """Freeze a worker that holds events; let another one read them, and see the first one fenced."""
     trial.start("jobs")
     trial.wait_until_claimed(trial.start())
-    with trial.feed.spread_over(30.0):
+    with trial.feed.spread_over(60.0):
         zombie = trial.start(failpoint=f"batch=stop@{trial.chance.randint(10, 40)}")
         status = psutil.Process(zombie.pid).status
         trial.wait_for(lambda: status() == psutil.STATUS_STOPPED, f"{zombie.name} frozen")
@@ -72,7 +72,7 @@ def stuck_in_its_work(trial: Trial) -> None:
     trial.configure("max_poll_interval_seconds = 7\n")
     trial.start("jobs")
     trial.wait_until_claimed(trial.start())
-    with trial.feed.spread_over(45.0):
+    with trial.feed.spread_over(90.0):
         stuck = trial.start(failpoint="batch=hang:20@20")
         trial.wait_for(lambda: stuck.says("failpoint"), f"{stuck.name} stuck")
         both = members(trial)
@@ -80,4 +80,4 @@ def stuck_in_its_work(trial: Trial) -> None:
         trial.told["back after"] = f"{trial.wait_for(lambda: len(members(trial)) == 2, 'both members'):.1f} s"
         if members(trial) == both:
             raise NotHeld("the worker that was stuck never left the group")
-        trial.wait_for_progress()
+        trial.wait_until_caught_up()

@@ -5,7 +5,7 @@ import typer
 from typer.testing import CliRunner
 
 from daemon.cli.main import app
-from sinks.errors import BadSettings
+from sinks.errors import BadData, BadSettings
 
 
 def commands(group: typer.Typer = app, words: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -45,3 +45,12 @@ def test_init_tells_before_it_asks_kafka_that_it_cannot_write() -> None:
     refused = CliRunner().invoke(app, command)
     assert isinstance(refused.exception, BadSettings)
     assert "/nowhere: there is no such directory" in str(refused.exception)
+
+
+@pytest.mark.parametrize("command", [["init", "--topic", "a", "--output", "b.toml"], ["events", "tail"]], ids=" ".join)
+def test_a_broker_without_a_port_is_told(command: list[str]) -> None:
+    refused = CliRunner().invoke(app, [*command, "--bootstrap-servers", "a:1,localhost"])
+    assert isinstance(refused.exception, BadData)
+    assert "--bootstrap-servers: expected host:port, such as \"localhost:9092\", found 'localhost'" in str(
+        refused.exception
+    )

@@ -16,7 +16,6 @@ from daemon.events import Event, Rejected, decode
 from daemon.records import Records
 from daemon.settings import Settings
 from detectors.columns import DEFECTS
-from sinks.errors import BadSettings
 from tests.broken_events import CASES, MODELS, START, Case, Dead, Taken, event
 
 OWN = {name: name for name in Event.__struct_fields__}
@@ -82,43 +81,28 @@ def test_what_is_no_path_is_told(text: str) -> None:
         parse_path(text)
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"idd": "x"}, "idd: expected one of id, time"),
-        ({"id": "a..b"}, "id: the path 'a..b'"),
-        ({"id": "$"}, "id: the whole record"),
-        ({"id": {"value": "x"}}, "id = "),
-        ({"id": 7}, "id = 7: expected a path"),
-        ({"model": {"value": 7}}, "the same for all records"),
-        ({"model": {"value": ""}}, "the same for all records"),
-        ({"time": None}, "time = None"),
-        ({"confidence.x": "a"}, "confidence.x: expected one of"),
-        ({"id": r'"a\"b"'}, "keys with quotes"),
-        ({"tags": {"": "a"}}, "tags.: expected one of"),
-        ({"version": "response[0]"}, "an object has keys, an array positions"),
-    ],
-)
-def test_fields_that_cannot_be_meant_so_are_told(changes: dict[str, object], words: str) -> None:
-    settings = Settings.model_validate({"events": {"decoder": "json", "fields": {**FIELDS, **changes}}})
-    with pytest.raises(BadSettings) as told:
-        Decoders(settings).of("topic")
-    assert words in str(told.value)
-
-
-@pytest.mark.parametrize("left_out", ["time", "model"])
-def test_time_and_model_are_needed(left_out: str) -> None:
-    with pytest.raises(ValueError, match=f"{left_out}: expected"):
-        parse_fields({name: path for name, path in FIELDS.items() if name != left_out})
-
-
 def test_a_topic_has_the_decoder_that_is_set_for_it() -> None:
     settings = Settings.model_validate({"events": {"topic": {"other": {"decoder": "json", "fields": FIELDS}}}})
     decoders = Decoders(settings)
     assert decoders.of("topic").normal(b"as it came") == b"as it came"
     assert json.loads(decoders.of("other").normal(json.dumps(record()).encode()))["model"] == "fraud"
-    with pytest.raises(BadSettings, match="expected one of json, strandline"):
-        Decoders(Settings.model_validate({"events": {"decoder": "avro"}})).of("topic")
+
+
+@pytest.mark.parametrize(
+    ("time", "reason", "words"),
+    [
+        ("yesterday", "wrong_shape", "Invalid RFC3339 encoded datetime"),
+        ("1969-12-31T23:59:59Z", "bad_time", "expected a time from 1970 to 9999, found 1969-12-31 23:59:59+00:00"),
+        ("-5", "wrong_shape", "Invalid RFC3339 encoded datetime"),
+        (-5, "bad_time", "expected a time from 1970 to 9999, found -5"),
+        (10**22, "bad_time", "expected a time from 1970 to 9999, found 10000000000000000000000"),
+        ([], "wrong_shape", "Expected `int | float | str`, got `array`"),
+    ],
+)
+def test_a_bad_time_is_told_with_its_place_in_the_record(time: object, reason: str, words: str) -> None:
+    rejected = refused(FIELDS, record(meta_ts_ms=time))
+    assert (rejected.reason, rejected.detail) == (reason, f"{words} - at `$.meta.ts_ms`")
+    assert mapped(FIELDS).decode_many([json.dumps(record(meta_ts_ms=time)).encode()], None) is None
 
 
 def test_fields_are_found_by_their_paths() -> None:

@@ -13,7 +13,7 @@ from daemon.draft import draft
 from daemon.sampling import Sampled
 from daemon.settings import load
 from sinks.errors import BadData
-from tests.broken_events import START, event
+from tests.broken_events import START
 
 CHANCE = random.Random(1)
 CLASSES = ("bird", "cat", "dog")
@@ -205,12 +205,47 @@ def test_the_fields_of_a_shape_never_seen_are_found(make: Make, expected: dict[s
     assert (written.kafka.topics, written.kafka.bootstrap_servers) == (("topic",), ("host:9092",))
 
 
-def test_tags_of_few_values_are_suggested_as_segments() -> None:
-    assert draft(samples(nested), "topic", ["host"]).segments == ("region",)
-    own = [event(str(number), tags={"region": "eu" if number % 2 else "us"}) for number in range(100)]
-    found = draft(sampled(own), "topic", ["host"])
-    assert found.proposal is None
-    assert found.segments == ("region",)
+def own(number: int) -> dict[str, Any]:
+    tags = {"app": "ab"[number % 2], "user": f"u-{number}", "region": "eu"}
+    return {"id": str(number), "time": START + number, "model": "pets", "prediction": "cat", "tags": tags}
+
+
+def test_tags_of_few_values_are_proposed_as_segments_but_none_is_made(tmp_path: Path) -> None:
+    for make, tag in ((nested, "region"), (own, "app")):
+        found = draft(samples(make), "topic", ["host:9092"])
+        assert found.segments == ()
+        assert found.could_be_segments == {tag: 2}
+        assert (
+            f'\n# segments = ["{tag}"]  # tags whose values are watched apart; seen: {tag} (2 values)\n' in found.toml()
+        )
+        (tmp_path / "proposed.toml").write_text(found.toml())
+        assert load(tmp_path / "proposed.toml").of("*").segments == ()
+        (tmp_path / "chosen.toml").write_text(found.toml().replace("\n# segments", "\nsegments"))
+        assert load(tmp_path / "chosen.toml").of("*").segments == (tag,)
+
+
+def test_segments_that_were_asked_for_are_made(tmp_path: Path) -> None:
+    found = draft(samples(own), "topic", ["host:9092"], segments=("user", "app", "user"))
+    (tmp_path / "config.toml").write_text(found.toml())
+    assert load(tmp_path / "config.toml").of("*").segments == ("user", "app")
+    for make, there_are in ((own, "one of user, region, app"), (kserve, "none, for there are no tags")):
+        with pytest.raises(BadData, match=f"--segment none: no tag of the samples; expected {there_are}"):
+            draft(samples(make), "topic", ["host"], segments=("none",))
+
+
+def test_more_tables_can_be_put_below_what_was_written(tmp_path: Path) -> None:
+    more = (
+        '[events.topic.other]\ndecoder = "strandline"\n[events.options]\na = 1\n[model."*".privacy]\npayload = "none"\n'
+    )
+    fields = '[events.fields]\ntime = "a"\nmodel = "b"\nprediction = "c"\n'
+    written = draft(samples(nested), "topic", ["host:9092"]).toml()
+    described = draft(samples(own), "topic", ["host:9092"]).toml().replace('decoder = "strandline"', 'decoder = "json"')
+    for number, text in enumerate((written, described + fields)):
+        file = tmp_path / f"{number}.toml"
+        file.write_text(text + more)
+        assert load(file).events.of("other").decoder == "strandline"
+        assert load(file).privacy_of("any").payload == "none"
+        assert load(file).events.fields["time"] == ("meta.ts_ms", "a")[number]
 
 
 def test_class_names_in_a_side_file_name_the_prediction() -> None:
@@ -227,7 +262,9 @@ def test_what_cannot_be_found_is_left_to_do_by_hand() -> None:
     found = draft(samples(lambda number: {"n": number, "colour": "red"}), "topic", ["host"])
     assert found.trial is None
     assert "# To be done by hand: " in found.toml()
-    assert "time: expected a path" in found.missing
+    assert [line.partition(":")[0] for line in found.missing] == [
+        f"events.fields.{name}" for name in ("time", "prediction")
+    ]
 
 
 def test_numbers_that_are_no_classes_make_a_regressor() -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.settings import load
+from daemon.settings import ModelSettings, Settings, check_server, load
+from daemon.settings.schema import KeyPath, dotted, keys_of
 from sinks.errors import BadSettings
 
 HIDDEN = "hunter2"
@@ -33,18 +34,21 @@ def bad(tmp_path: Path, text: str | bytes, **environment: str) -> list[str]:
         ("[kafka]\nworkers = 2", "FILE:2: kafka.workers: there is no such key; did you mean ingest.workers?"),
         ("# none\n[kafak]\n", "FILE:2: kafak: there is no such key; did you mean kafka?"),
         ("[kafka]\nxyz = 1", "FILE:2: kafka.xyz: there is no such key"),
-        ("[ingest]\n\nworkers = 0", "FILE:3: ingest.workers = 0: expected a whole number, at least 1"),
+        ("[ingest]\n\nworkers = 0", "FILE:3: ingest.workers = 0: expected a whole number, at least 1, at most 1,000"),
         (
             "[model.a]\nwindow_seconds = '5 minutes'",
-            "FILE:2: model.a.window_seconds = '5 minutes': expected a whole number of seconds, at least 1",
+            (
+                "FILE:2: model.a.window_seconds = '5 minutes': expected a whole number of seconds, at least 1, "
+                "at most 604,800"
+            ),
         ),
         (
             "ingest.commit_seconds = 0",
-            "FILE:1: ingest.commit_seconds = 0: expected a number of seconds, more than 0",
+            "FILE:1: ingest.commit_seconds = 0: expected a number of seconds, more than 0, at most 60",
         ),
         (
             "ingest.commit_seconds = inf",
-            "FILE:1: ingest.commit_seconds = inf: expected a number of seconds, more than 0",
+            "FILE:1: ingest.commit_seconds = inf: expected a number of seconds, more than 0, at most 60",
         ),
         (
             "[detection]\nsegments_cap = 300",
@@ -54,7 +58,37 @@ def bad(tmp_path: Path, text: str | bytes, **environment: str) -> list[str]:
             '[model."fraud-*"]\nfalse_alarms = "0 per 1 days"',
             (
                 "FILE:2: model.\"fraud-*\".false_alarms = '0 per 1 days': expected "
-                '"<number> per <number> hours|days|weeks|years", for example "1 per 30 days"'
+                '"<number> per <number> hours|days|weeks|years", for example "1 per 30 days", '
+                "between once an hour and once in 100 years"
+            ),
+        ),
+        (
+            "[ingest]\nworkers = 100_000_000",
+            "FILE:2: ingest.workers = 100000000: expected a whole number, at least 1, at most 1,000",
+        ),
+        (
+            "[model.a]\nwindow_seconds = 999_999_999_999",
+            (
+                "FILE:2: model.a.window_seconds = 999999999999: expected a whole number of seconds, at least 1, "
+                "at most 604,800"
+            ),
+        ),
+        (
+            "[model.a]\nclasses = ['cat', 'dog', 'cat']",
+            (
+                "FILE:2: model.a.classes = ['cat', 'dog', 'cat']: expected texts, none empty and none twice, "
+                "found 'cat' twice"
+            ),
+        ),
+        (
+            "[kafka]\ntopics = [' ']",
+            "FILE:2: kafka.topics = [' ']: expected texts, none empty and none twice, found ' '",
+        ),
+        (
+            "[kafka]\nbootstrap_servers = ['a:1', 'localhost']",
+            (
+                "FILE:2: kafka.bootstrap_servers = ['a:1', 'localhost']: expected host:port, such as "
+                "\"localhost:9092\", found 'localhost'"
             ),
         ),
         ("kafka.assignment = 'sticky'", 'FILE:1: kafka.assignment = \'sticky\': expected "group" or "static"'),
@@ -135,6 +169,37 @@ def test_what_is_wrong_is_told_with_its_place_and_what_was_expected(
     assert bad(tmp_path, text) == [told]
 
 
+@pytest.mark.parametrize("text", ["1 per 60 minutes", "2 per hour", "1 per 101 years", "1 per 0 days"])
+def test_a_budget_that_nobody_can_mean_is_told(tmp_path: Path, text: str) -> None:
+    [told] = bad(tmp_path, f'[model.a]\nfalse_alarms = "{text}"')
+    assert told.startswith(f"FILE:2: model.a.false_alarms = '{text}': expected \"<number> per <number>")
+
+
+NUMBERS = [
+    *(path for path, field in keys_of(Settings) if field.annotation in {int, float}),
+    *(("model", "a", *path) for path, field in keys_of(ModelSettings) if field.annotation in {int, float}),
+    ("dead_letters", "bytes"),
+]
+
+
+@pytest.mark.parametrize("path", NUMBERS, ids=dotted)
+def test_every_number_has_bounds_on_both_sides(path: KeyPath, tmp_path: Path) -> None:
+    for value in (-1, 10**13):
+        [told] = bad(tmp_path, f"{dotted(path)} = {value}")
+        assert f"{dotted(path)} = {value}: expected a " in told
+
+
+@pytest.mark.parametrize("server", ["a:1", "10.0.0.1:9092", "[::1]:9092", "SSL://kafka-0.kafka:65535"])
+def test_brokers_are_named_by_host_and_port(server: str) -> None:
+    check_server(server)
+
+
+@pytest.mark.parametrize("server", ["a", "a:", ":1", "a:0", "a:65536", "::1:9092", "a:1,b:1", "a :1", ""])
+def test_what_names_no_broker_is_told(server: str) -> None:
+    with pytest.raises(ValueError, match=r'expected host:port, such as "localhost:9092", found'):
+        check_server(server)
+
+
 def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
     told = bad(
         tmp_path,
@@ -165,8 +230,12 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
         ("MODEL__DIGITS__OWNR", "me", ": there is no such setting; did you mean STRANDLINE_MODEL__DIGITS__OWNER?"),
         ("OPS_PORT", "9000", ": there is no such setting; did you mean STRANDLINE_OPS__PORT?"),
         ("XYZ", "me", ": there is no such setting"),
-        ("INGEST__WORKERS", "0", ": ingest.workers = 0: expected a whole number, at least 1"),
-        ("INGEST__WORKERS", "1\nx = 2", ": ingest.workers = '1\\nx = 2': expected a whole number, at least 1"),
+        ("INGEST__WORKERS", "0", ": ingest.workers = 0: expected a whole number, at least 1, at most 1,000"),
+        (
+            "INGEST__WORKERS",
+            "1\nx = 2",
+            ": ingest.workers = '1\\nx = 2': expected a whole number, at least 1, at most 1,000",
+        ),
         ("KAFKA__START", "now", ': kafka.start = \'now\': expected "earliest" or "latest"'),
         (
             "POSTGRES__URL",
@@ -195,6 +264,73 @@ def test_the_environment_contradicting_itself_is_told(tmp_path: Path) -> None:
             "that holds it, not both"
         )
     ]
+
+
+JSON = '[events]\ndecoder = "json"\n[events.fields]\ntime = "ts"\nmodel = "m"\nprediction = "p"\n'
+EVERY_FIELD = (
+    "id, time, model, prediction, version, probabilities, confidence, uncertainty, members, features, embedding, tags, "
+    "payload, objects, log_probability, features.NAME, tags.NAME"
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("idd = 'x'", f"idd = 'x': expected one of {EVERY_FIELD}; did you mean id?"),
+        ("confidence.x = 'a'", 'confidence = {…}: expected a path such as "request.id"'),
+        ("tags.'' = 'a'", f"tags.\"\" = 'a': expected one of {EVERY_FIELD}"),
+        (
+            "id = 'a..b'",
+            (
+                "id = 'a..b': the path 'a..b': expected keys such as request.items[0].\"user.name\", "
+                "found '.b' at character 3"
+            ),
+        ),
+        ("id = '$'", "id = '$': the whole record can be the payload or the features, nothing else"),
+        ("id = 7", 'id = 7: expected a path such as "request.id"'),
+        ("id = { value = 'x' }", 'id = {…}: expected a path such as "request.id"'),
+        (
+            "version = { value = 7 }",
+            ('version = {…}: expected a path such as "request.id" or { value = "text" }, the same for all records'),
+        ),
+        (
+            """id = '"a\\"b"'""",
+            """id = '"a\\\\"b"': keys with quotes, backslashes or control characters cannot be mapped""",
+        ),
+        (
+            "\"tags.a\" = 'ts[0]'",
+            ("\"tags.a\" = 'ts[0]': 0 here and 'x' in id at the same place: an object has keys, an array positions"),
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_field_is_told_with_its_place_and_the_nearest(
+    tmp_path: Path, line: str, told: str
+) -> None:
+    before = "id = 'ts.x'\n" if line.startswith('"tags.a"') else ""
+    number = JSON.count("\n") + before.count("\n") + 1
+    assert bad(tmp_path, JSON + before + line) == [f"FILE:{number}: events.fields.{told}"]
+
+
+def test_every_fault_of_events_is_told_at_once_with_those_of_the_rest(tmp_path: Path) -> None:
+    told = bad(
+        tmp_path,
+        "ingest.workers = 0\n[events]\ndecoder = 'json'\n[events.fields]\ntim = 'ts'\nid = 7\n"
+        "[events.topic.a]\ndecoder = 'jsn'\n[events.topic.b]\nfields.id = 'x'\n[events.topic.'c.d']\ndecoder = 'json'",
+    )
+    assert [": ".join(line.split(": ")[:2]) for line in told] == [
+        "FILE:5: events.fields.tim = 'ts'",
+        "FILE:6: events.fields.id = 7",
+        "FILE:4: events.fields.time",
+        "FILE:4: events.fields.model",
+        "FILE:4: events.fields.prediction",
+        "FILE:8: events.topic.a.decoder = 'jsn'",
+        "FILE:10: events.topic.b.fields = {…}",
+        'FILE:11: events.topic."c.d".fields.time',
+        'FILE:11: events.topic."c.d".fields.model',
+        'FILE:11: events.topic."c.d".fields.prediction',
+        "FILE:1: ingest.workers = 0",
+    ]
+    assert told[5].endswith("expected one of json, strandline; did you mean json?")
 
 
 def test_a_contradiction_between_keys_is_told_without_the_rest_of_the_file(tmp_path: Path) -> None:
