@@ -28,13 +28,17 @@ _CLASSES = ("ant", "bee", "cat", "dog", "elk")
 
 
 class Load:
-    """Sends ``rate`` events a second to ``topic`` between ``__enter__`` and ``__exit__``, also after an outage."""
+    """Sends ``rate`` events a second to ``topic`` between ``__enter__`` and ``__exit__``, also after an outage.
+
+    ``held``: while it is set, nothing is sent.
+    """
 
     def __init__(self, bootstrap: str, topic: str, partitions: int, rate: int) -> None:
         context = multiprocessing.get_context("spawn")
         self._stop: Signal = context.Event()
+        self.held: Signal = context.Event()
         self._process: BaseProcess = context.Process(
-            target=_produce, args=(bootstrap, topic, partitions, rate, self._stop), name="load"
+            target=_produce, args=(bootstrap, topic, partitions, rate, self._stop, self.held), name="load"
         )
 
     def __enter__(self) -> Self:
@@ -82,7 +86,7 @@ def _shapes() -> list[bytes]:
     return shapes
 
 
-def _produce(bootstrap: str, topic: str, partitions: int, rate: int, stop: Signal) -> None:
+def _produce(bootstrap: str, topic: str, partitions: int, rate: int, stop: Signal, held: Signal) -> None:
     _end_with(os.getppid())
     # One request at a time: what is sent again after a failure must not overtake.
     producer = KafkaProducer(
@@ -99,6 +103,8 @@ def _produce(bootstrap: str, topic: str, partitions: int, rate: int, stop: Signa
         # After an outage it goes on at its rate: what was not sent then is not sent now.
         due = max(due + _TURN_SECONDS, time.time() - 1)
         time.sleep(max(0.0, due - time.time()))
+        if held.is_set():
+            continue
         now = time.time()
         try:
             for shape in itertools.islice(shapes, round(rate * _TURN_SECONDS)):

@@ -28,7 +28,7 @@ from sinks.messages import (
 )
 from sinks.statements import statement
 
-__all__ = ["Audience", "notices", "pipeline_alert", "pipeline_resolved", "record", "repeats"]
+__all__ = ["Audience", "end_past", "notices", "pipeline_alert", "pipeline_resolved", "record", "repeats"]
 
 REOPEN_US = 86_400_000_000
 """A change that returns within this long after its end belongs to the same incident."""
@@ -80,6 +80,15 @@ def pipeline_alert(
 def pipeline_resolved(connection: Connection, name: str, labels: Mapping[str, str], *, audience: Audience) -> None:
     """End an alert of the pipeline; does nothing if it does not fire."""
     _pipeline(connection, name, labels, "resolved", None, "ticket", audience)
+
+
+def end_past(connection: Connection, name: str, *, hours: float, audience: Audience) -> int:
+    """End the pipeline's alerts of this name that fired so long ago: of what happened once, no end is heard."""
+    due = connection.execute(statement("alerts", "due_to_end"), [name, hours * 3600]).fetchall()
+    for (labels,) in due:
+        rest = {key: value for key, value in labels.items() if key != "alertname"}
+        pipeline_resolved(connection, name, rest, audience=audience)
+    return len(due)
 
 
 def notices(connection: Connection, audience_of: Callable[[str], Audience]) -> int:

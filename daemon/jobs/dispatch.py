@@ -9,7 +9,7 @@ import structlog
 from daemon.audiences import audience_of
 from daemon.settings import AlertSettings, RouteSettings, Settings
 from sinks import metrics
-from sinks.alerts import notices, repeats
+from sinks.alerts import end_past, notices, repeats
 from sinks.database import Connection
 from sinks.outbox import Letter, claim, delivered, failed, put_back
 from sinks.routes import DeliveryFailed, Route, make
@@ -62,6 +62,13 @@ class DispatchJob:
     def run_once(self, connection: Connection) -> int:
         """Write the notices and repeats that are due, send what is; return how many messages were delivered."""
         notices(connection, lambda model: audience_of(self._settings, model))
+        # What was lost stays lost: instead of being told again it ends.
+        end_past(
+            connection,
+            "records_lost",
+            hours=self._settings.alerts.repeat_hours,
+            audience=audience_of(self._settings, "*"),
+        )
         repeats(
             connection,
             hours=self._settings.alerts.repeat_hours,

@@ -140,6 +140,13 @@ WHERE (model, kind, value) IN (
 )
 RETURNING model, kind, value, version, first_event_id
 
+-- name: due_to_end
+SELECT labels
+FROM alert
+WHERE model = '' AND labels ->> 'alertname' = %s AND state = 'firing'
+    AND updated_at < now() - make_interval(secs => %s)
+ORDER BY fingerprint
+
 -- name: due_repeats
 SELECT id, model
 FROM incident

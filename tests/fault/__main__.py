@@ -7,7 +7,7 @@ import time
 
 from daemon.logs import configure
 from sinks.database import upgrade
-from tests.fault.scenario import SEED, Scenario, play, scenarios
+from tests.fault.scenario import MINUTES, SEED, Scenario, play, scenarios
 from tests.fault.services import ProxiedKafka, Services
 from tests.services import ROOT, Postgres
 
@@ -40,6 +40,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--scenario", metavar="N", nargs="+", help="only these, such as 3 or 3b")
     parser.add_argument("--seed", type=int, default=SEED, help="of events and faults (default: %(default)s)")
     parser.add_argument("--client", default="", help="the Kafka client, as kafka.client in the configuration")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="that scenario 18 takes (default: %(default)g)")
     parser.add_argument("--short", action="store_true", help="as short as among the tests")
     parser.add_argument("--list", action="store_true", help="list the scenarios")
     return parser.parse_args()
@@ -54,7 +55,15 @@ def _play(which: Scenario, services: Services, options: argparse.Namespace) -> t
     directory = _LOGS / which.name
     directory.mkdir()
     try:
-        told = play(which, services, directory, seed=options.seed, client=options.client, full=not options.short)
+        told = play(
+            which,
+            services,
+            directory,
+            seed=options.seed,
+            client=options.client,
+            full=not options.short,
+            minutes=options.minutes,
+        )
     except Exception as error:  # noqa: BLE001 - whatever it is, the scenario failed, and the next one is played
         again = f'make fault ARGS="--scenario {which.name} --seed {options.seed}"'
         print(f"FAILED\n{type(error).__name__}: {error}\nlogs: {directory.relative_to(ROOT)}; again: {again}")

@@ -85,9 +85,12 @@ def _replay(trial: Trial) -> str:
     url = trial.services.postgres.new_database()
     _copy_control_log(trial.url, url)
     config = trial.replay_config(url)
-    reader = trial.start(config=config)
+    reader = trial.start(config=config, failpoint=trial.deadly)
 
     def done() -> bool:
+        nonlocal reader
+        if trial.deadly and not reader.running:
+            reader = trial.start(config=config, failpoint=trial.deadly)
         with psycopg.connect(url) as connection:
             rows: list[tuple[int, int]] = connection.execute("SELECT partition, next_offset FROM partition").fetchall()
         return dict(rows) == trial.feed.ends

@@ -10,10 +10,11 @@ from tests.fault.oracle import Oracle
 from tests.fault.services import Services
 from tests.fault.trial import NotHeld, Trial
 
-__all__ = ["ALL", "SEED", "Scenario", "play", "scenario", "scenarios"]
+__all__ = ["ALL", "MINUTES", "SEED", "Scenario", "play", "scenario", "scenarios"]
 
 ALL = invariants.ALL
 SEED = 20_251_009
+MINUTES = 15.0
 _FULL = (300_000, 120)
 _SHORT = (60_000, 48)
 
@@ -60,9 +61,16 @@ def scenarios() -> list[Scenario]:
 
 
 def play(
-    which: Scenario, services: Services, directory: Path, *, seed: int = SEED, client: str = "", full: bool
+    which: Scenario,
+    services: Services,
+    directory: Path,
+    *,
+    seed: int = SEED,
+    client: str = "",
+    full: bool,
+    minutes: float = MINUTES,
 ) -> str:
-    """Play a scenario, with its logs in ``directory``; return what it has to tell.
+    """Play a scenario, with its logs in ``directory``; return what it has to tell. ``minutes``: of a soak.
 
     Raises
     ------
@@ -71,6 +79,7 @@ def play(
     """
     oracle = Oracle(*(_FULL if full else _SHORT), seed)
     with Trial(services, directory, oracle, client=client, full=full) as trial:
+        trial.minutes = minutes
         which.fault(trial)
         if which.must:
             trial.settle()

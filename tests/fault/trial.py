@@ -133,6 +133,8 @@ class Trial:
         """Figures for people, by name; a scenario adds its own."""
         self.letters: list[tuple[int, int, bytes]] = []
         """Dead letters besides the oracle's: partition, offset, and what is kept of the value."""
+        self.minutes = 15.0
+        """How long a soak takes."""
         self.deadly = ""
         """A failpoint of whoever reads this topic, the replay included; whom it kills is started again."""
         self.processes: list[Process] = []
@@ -210,11 +212,14 @@ class Trial:
 
     # The processes
 
-    def start(self, role: str = "ingest", *, failpoint: str = "", config: Path | None = None) -> Process:
-        """Start one part of the daemon, with a failpoint of ``tests.fault.launch`` if one is given."""
+    def start(
+        self, role: str = "ingest", *, failpoint: str = "", clock: bool = False, config: Path | None = None
+    ) -> Process:
+        """Start one part of the daemon, with a failpoint of tests.fault.launch, or the clock of tests.fault.clock."""
         name = f"{role}-{len(self.processes)}"
         log = self.directory / f"{name}.log"
         launcher = ["tests.fault.launch", "--failpoint", failpoint] if failpoint else ["daemon"]
+        launcher = ["tests.fault.clock"] if clock else launcher
         command = [sys.executable, "-m", *launcher, "--config", str(config or self.config), "run", "--role", role]
         with log.open("ab") as output:
             popen = subprocess.Popen(command, stdout=output, stderr=output, cwd=ROOT)

@@ -187,6 +187,20 @@ def test_the_pipeline_is_one_incident(connection: Connection) -> None:
     assert [each.state for each in incidents.list_incidents(connection)] == ["firing"]
 
 
+def test_what_happened_once_ends_by_itself(connection: Connection) -> None:
+    for number in ("3", "4"):
+        labels = {"topic": "predictions", "partition": number}
+        alerts.pipeline_alert(connection, "LostRange", labels, "lost", {}, "page", audience=AUDIENCE)
+    connection.execute("UPDATE alert SET updated_at = now() - interval '25 hours' WHERE labels->>'partition' = '3'")
+    assert alerts.end_past(connection, "Stopped", hours=24, audience=AUDIENCE) == 0
+    assert [alerts.end_past(connection, "LostRange", hours=24, audience=AUDIENCE) for _ in range(2)] == [1, 0]
+    states = connection.execute("SELECT labels->>'partition', state FROM alert ORDER BY 1").fetchall()
+    assert states == [("3", "resolved"), ("4", "firing")]
+    connection.execute("UPDATE alert SET updated_at = now() - interval '25 hours'")
+    alerts.end_past(connection, "LostRange", hours=24, audience=AUDIENCE)
+    assert sent(connection)[-1]["status"] == "resolved"
+
+
 def add_novel(connection: Connection, *values: str) -> None:
     for value in values:
         connection.execute(
