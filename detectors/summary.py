@@ -37,6 +37,14 @@ def blocks_of(layout: Layout) -> tuple[Block, ...]:
 
 
 @lru_cache(maxsize=4096)
+def _sums_at(layout: Layout) -> dict[tuple[str, str], int]:
+    return {
+        (block.kind, name): position
+        for position, (block, name) in enumerate((block, name) for block in blocks_of(layout) for name in block.sums)
+    }
+
+
+@lru_cache(maxsize=4096)
 def _cells_at(layout: Layout) -> dict[tuple[str, str], tuple[int, int]]:
     ends = list(accumulate(block.cells for block in blocks_of(layout)))
     return {
@@ -94,7 +102,7 @@ class Summary:
         ValueError
             The two have different layouts.
         """
-        if self.layout != other.layout:
+        if self.layout is not other.layout and self.layout != other.layout:
             message = "summaries of different layouts cannot be merged"
             raise ValueError(message)
         self.counts += other.counts
@@ -111,12 +119,7 @@ class Summary:
 
     def total(self, kind: str, name: str) -> NDArray[np.int64]:
         """Return one sum of one block, [segments]; raises KeyError for one there is not."""
-        start = 0
-        for block in blocks_of(self.layout):
-            if block.kind == kind and name in block.sums:
-                return self.sums[:, start + block.sums.index(name)]
-            start += len(block.sums)
-        raise KeyError((kind, name))
+        return self.sums[:, _sums_at(self.layout)[kind, name]]
 
     @property
     def events(self) -> NDArray[np.int64]:
@@ -184,34 +187,49 @@ def fold(layout: Layout, columns: Columns, *, late: bool = False) -> Summary:
 
 
 def _add_sums(summary: Summary, memberships: list[NDArray[np.int64]], columns: Columns, *, late: bool) -> None:
-    at, segments = 0, len(summary.layout.segments)
-    for block in blocks_of(summary.layout):
+    values = _values(summary.layout, columns, late=late)
+    rows, width = summary.sums.shape
+    # All events are in the first one, the whole model.
+    summary.sums[0] += values.sum(axis=0)
+    for segments in memberships[1:]:
+        inside = np.flatnonzero(segments >= 0)
+        keys = segments[inside, None] * width + np.arange(width)
+        # Exact: every value is an integer below 2³³, so a batch's float64 total stays below 2⁵³.
+        totals = np.bincount(keys.ravel(), values[inside].ravel(), rows * width)
+        summary.sums += totals.reshape(rows, width).astype(np.int64)
+
+
+def _values(layout: Layout, columns: Columns, *, late: bool) -> NDArray[np.int64]:
+    """Return each event's values of all blocks [n, sums]."""
+    found = []
+    for block in blocks_of(layout):
         if not late:
             values = block.values_of(columns)
         else:
             values = TrafficBlock.late_values_of(columns) if block.kind == TrafficBlock.kind else None
-        for position, value in enumerate(() if values is None else values.T, start=at):
-            for member in memberships:
-                inside = member >= 0
-                # Exact: every value is an integer below 2³³, so a batch's float64 total stays below 2⁵³.
-                summary.sums[:, position] += np.bincount(member[inside], value[inside], segments).astype(np.int64)
-        at += len(block.sums)
+        if block.sums:
+            found.append(np.zeros((len(columns), len(block.sums)), dtype=np.int64) if values is None else values)
+    return np.concatenate(found, axis=1)
 
 
 def _add_cells(summary: Summary, memberships: list[NDArray[np.int64]], columns: Columns) -> None:
     """Count each event in its cell of every block, by one flat key for (segment, cell)."""
     start, width = 0, summary.counts.shape[1]
-    cells = []
+    found, starts = [], []
     for block in blocks_of(summary.layout):
-        found = block.cell_of(columns)
-        if found is not None:
-            cells.append(np.where(found < 0, width, start + found))
+        cells = block.cell_of(columns)
+        if cells is not None:
+            found.append(cells)
+            starts.append(start)
         start += block.cells
     # A last column takes what is counted in no cell of a block, a last row events outside a tag's segments.
+    keys = np.array(found)
+    keys = np.where(keys < 0, width, keys + np.array(starts)[:, None])
     rows = len(summary.layout.segments) + 1
-    for segments in memberships:
+    summary.counts[0] += np.bincount(keys.ravel(), minlength=width + 1)[:-1]
+    for segments in memberships[1:]:
         base = np.where(segments < 0, rows - 1, segments) * (width + 1)
-        counted = np.bincount(np.concatenate([base + each for each in cells]), minlength=rows * (width + 1))
+        counted = np.bincount((keys + base).ravel(), minlength=rows * (width + 1))
         summary.counts += counted.reshape(rows, width + 1)[:-1, :-1]
 
 
