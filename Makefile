@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 JARS := .cache/kafka/.done
+PEERS := .cache/peers/.done
 # With the development environment present the demo runs from it; otherwise it needs less.
 DEMO := $(if $(wildcard .venv/.dev),.venv/.dev,.venv/.demo)
 
@@ -32,21 +33,23 @@ lint: .venv/.dev ## check style, types, imports and spelling
 	@$(BIN)/lint-imports --cache-dir .cache/import-linter
 	@$(BIN)/codespell
 
-bench: .venv/.dev ## run every benchmark; each prints a table
+bench: check-maven .venv/.dev $(JARS) $(PEERS) ## run every benchmark; each prints a table
 	@$(BIN)/python -m benchmarks.throughput
+	@$(BIN)/python -m benchmarks.reduce
 	@$(BIN)/python -m benchmarks.decoding
 	@$(BIN)/python -m benchmarks.soak --quick --rate 1000
 
 lock: .venv/.dev ## resolve the dependencies anew (UPGRADE=1: to their newest versions)
-	@$(LOCK) --extra demo --group build -o requirements/demo.txt
-	@$(LOCK) --extra demo --extra parquet --group dev -c requirements/demo.txt -o requirements/dev.txt
+	@$(LOCK) pyproject.toml --extra demo --group build -o requirements/demo.txt
+	@$(LOCK) pyproject.toml --extra demo --extra parquet --group dev -c requirements/demo.txt -o requirements/dev.txt
+	@$(LOCK) --group pyproject.toml:peers -o requirements/peers.txt
 
 clean: ## remove .venv, caches and build results
 	@rm -rf .venv .cache build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 LOCK = $(BIN)/uv pip compile -q --cache-dir .cache/uv $(if $(UPGRADE),--upgrade) --universal --python-version 3.11 \
-	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock' pyproject.toml
+	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
 # One environment, from one of two locks; the stamp says which. pip alone installs it, and checks every hash.
 define install
@@ -65,6 +68,14 @@ endef
 
 .venv/.demo: requirements/demo.txt pyproject.toml
 	$(install)
+
+# What the benchmarks compare with stays out of .venv: it wants older versions of what we use.
+$(PEERS): requirements/peers.txt
+	@echo "installing $< into $(@D)"
+	@rm -rf $(@D)
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install -q --require-hashes -r $<
+	@touch $@
 
 check-maven:
 	@test -e $(JARS) || command -v mvn >/dev/null || { \

@@ -47,6 +47,7 @@ NOT_RUN = {
     "python3 -m venv": "makes an environment and downloads into it",
     "venv/bin/pip": "downloads",
     "python -m benchmarks.throughput": "measures for minutes",
+    "python -m benchmarks.reduce": "measures for minutes",
     "python -m benchmarks.decoding": "measures for minutes",
     "sudo": "changes the machine",
     "strandline run": "goes on until it is stopped: test_the_first_round starts it",
