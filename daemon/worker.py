@@ -37,6 +37,8 @@ _RETRY_SECONDS = 1.0
 _NEW_PARTITIONS_SECONDS = 30.0
 _HEARTBEAT_SECONDS = 5.0
 _STANDBY_SECONDS = 2.0
+_COMMITTING = 0.25
+"""Commits are to take at most this part of the time: what they cost hangs on the number of streams, not of events."""
 _LONGEST_WAIT_SECONDS = 2.0
 """However long a commit took: a lease or a reader waits for the next one."""
 _SILENCE_SECONDS = 5.0
@@ -157,7 +159,8 @@ class Worker:
         waited = now - self._last_commit
         if self._positions.any_moved():
             # Commits that take long are to grow, not to follow each other with one poll in each.
-            return waited >= max(ingest.commit_seconds, min(self._commit_took, _LONGEST_WAIT_SECONDS))
+            rest = self._commit_took * (1 - _COMMITTING) / _COMMITTING
+            return waited >= max(ingest.commit_seconds, min(rest, _LONGEST_WAIT_SECONDS))
         return waited >= min(_HEARTBEAT_SECONDS, ingest.lease_seconds / 3)
 
     def _commit(self, *, alone: bool = False) -> None:

@@ -116,7 +116,8 @@ class Columns:
 
 def fixed_point(values: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return ``values`` (finite, within ±2³⁰) in units of 1 / UNIT, rounded down; NaN becomes 0."""
-    return np.floor(np.nan_to_num(values, nan=0.0) * UNIT).astype(np.int64)
+    known: NDArray[np.float64] = np.where(np.isnan(values), 0.0, values)
+    return np.floor(known * UNIT).astype(np.int64)
 
 
 def uniform(hashes: NDArray[np.uint64]) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ set of arrays with the segment as the leading axis.
 
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
 
 __all__ = ["WHOLE", "BlockSpec", "Layout"]
 
@@ -27,7 +28,7 @@ class BlockSpec:
     field: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Layout:
     """Segments, blocks in their order, and how many events the raw sample holds.
 
@@ -38,6 +39,14 @@ class Layout:
     segments: tuple[str, ...]
     blocks: tuple[BlockSpec, ...]
     sample_size: int = 0
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.segments, self.blocks, self.sample_size))
+
+    def __hash__(self) -> int:
+        # Everything that is derived from a layout is looked up by it, and it may hold thousands of names.
+        return self._hash
 
     def block(self, kind: str, field: str = "") -> BlockSpec:
         """Return the spec of the block of that kind and field; raises KeyError if the layout has none."""
@@ -64,12 +73,18 @@ class Layout:
                 del block["field"]
         return json.dumps(raw, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
-    @classmethod
-    def from_json(cls, text: str) -> "Layout":
+    @staticmethod
+    def from_json(text: str) -> "Layout":
         """Return the layout that :meth:`to_json` wrote."""
-        raw = json.loads(text)
-        blocks = tuple(
-            BlockSpec(block["kind"], tuple(block["labels"]), tuple(block["edges"]), block.get("field", ""))
-            for block in raw["blocks"]
-        )
-        return cls(tuple(raw["segments"]), blocks, raw["sample_size"])
+        return _from_json(text)
+
+
+@lru_cache(maxsize=4096)
+def _from_json(text: str) -> Layout:
+    """Return the layout; one object for all that are equal, so that they are compared in no time."""
+    raw = json.loads(text)
+    blocks = tuple(
+        BlockSpec(block["kind"], tuple(block["labels"]), tuple(block["edges"]), block.get("field", ""))
+        for block in raw["blocks"]
+    )
+    return Layout(tuple(raw["segments"]), blocks, raw["sample_size"])

@@ -28,6 +28,7 @@ SEGMENT = "segment"
 """The name of the sketch of segments that the layout does not have."""
 _SAMPLE_DRAW = DRAWS.index("sample")
 _UNKNOWN = -2
+_MANY_EVENTS = 1000
 
 
 @lru_cache(maxsize=4096)
@@ -37,10 +38,25 @@ def blocks_of(layout: Layout) -> tuple[Block, ...]:
 
 
 @lru_cache(maxsize=4096)
-def _cells_at(layout: Layout) -> dict[tuple[str, str], tuple[int, int]]:
-    ends = list(accumulate(block.cells for block in blocks_of(layout)))
+def _sums_at(layout: Layout) -> dict[tuple[str, str], int]:
     return {
-        (spec.kind, spec.field): (start, end) for spec, start, end in zip(layout.blocks, [0, *ends], ends, strict=False)
+        (block.kind, name): position
+        for position, (block, name) in enumerate((block, name) for block in blocks_of(layout) for name in block.sums)
+    }
+
+
+@lru_cache(maxsize=4096)
+def _starts(layout: Layout) -> tuple[int, ...]:
+    """Return the first cell of each block."""
+    ends = accumulate(block.cells for block in blocks_of(layout))
+    return tuple([0, *ends][: len(layout.blocks)])
+
+
+@lru_cache(maxsize=4096)
+def _cells_at(layout: Layout) -> dict[tuple[str, str], tuple[int, int]]:
+    return {
+        (block.spec.kind, block.spec.field): (start, start + block.cells)
+        for block, start in zip(blocks_of(layout), _starts(layout), strict=True)
     }
 
 
@@ -94,7 +110,7 @@ class Summary:
         ValueError
             The two have different layouts.
         """
-        if self.layout != other.layout:
+        if self.layout is not other.layout and self.layout != other.layout:
             message = "summaries of different layouts cannot be merged"
             raise ValueError(message)
         self.counts += other.counts
@@ -111,12 +127,7 @@ class Summary:
 
     def total(self, kind: str, name: str) -> NDArray[np.int64]:
         """Return one sum of one block, [segments]; raises KeyError for one there is not."""
-        start = 0
-        for block in blocks_of(self.layout):
-            if block.kind == kind and name in block.sums:
-                return self.sums[:, start + block.sums.index(name)]
-            start += len(block.sums)
-        raise KeyError((kind, name))
+        return self.sums[:, _sums_at(self.layout)[kind, name]]
 
     @property
     def events(self) -> NDArray[np.int64]:
@@ -203,19 +214,36 @@ def _add_sums(summary: Summary, memberships: list[NDArray[np.int64]], columns: C
 
 def _add_cells(summary: Summary, memberships: list[NDArray[np.int64]], columns: Columns) -> None:
     """Count each event in its cell of every block."""
-    start, segments = 0, len(summary.layout.segments)
-    whole = _segment_positions(summary.layout)[WHOLE]
-    for block in blocks_of(summary.layout):
-        found = block.cell_of(columns)
-        if found is not None:
-            # A first column takes what is in no cell, a last row events outside a tag's segments.
-            found, width = found + 1, block.cells + 1
-            counts = summary.counts[:, start : start + block.cells]
-            counts[whole] += np.bincount(found, minlength=width)[1:]
-            for member in memberships:
-                counted = np.bincount(member * width + found, minlength=(segments + 1) * width)
-                counts += counted.reshape(segments + 1, width)[:segments, 1:]
-        start += block.cells
+    blocks = [
+        (start, block.cells, cells)
+        for block, start in zip(blocks_of(summary.layout), _starts(summary.layout), strict=True)
+        if (cells := block.cell_of(columns)) is not None
+    ]
+    if len(columns) < _MANY_EVENTS:
+        # Of a few events together: what each call costs is more than what it counts.
+        width = summary.counts.shape[1]
+        starts = np.array([start for start, _, _ in blocks], dtype=np.int64)[:, None]
+        cells = np.array([cells for _, _, cells in blocks], dtype=np.int64).reshape(len(blocks), len(columns))
+        _count(summary.counts, np.where(cells < 0, -1, cells + starts), width, memberships, summary.layout)
+        return
+    for start, width, cells in blocks:
+        _count(summary.counts[:, start : start + width], cells, width, memberships, summary.layout)
+
+
+def _count(
+    counts: NDArray[np.int64],
+    cells: NDArray[np.int64],
+    width: int,
+    memberships: list[NDArray[np.int64]],
+    layout: Layout,
+) -> None:
+    """Add how many events fall into each cell, by segment; ``cells`` [..., n], -1 for none."""
+    # A first column takes what is in no cell, a last row events outside a tag's segments.
+    cells, width, rows = cells + 1, width + 1, len(layout.segments) + 1
+    counts[_segment_positions(layout)[WHOLE]] += np.bincount(cells.ravel(), minlength=width)[1:]
+    for segments in memberships:
+        counted = np.bincount((segments * width + cells).ravel(), minlength=rows * width)
+        counts += counted.reshape(rows, width)[:-1, 1:]
 
 
 def _sketch(size: int, draws: NDArray[np.uint64], rows: NDArray[np.intp], values: Categories) -> Sketch:

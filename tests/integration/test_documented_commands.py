@@ -47,6 +47,7 @@ NOT_RUN = {
     "python3 -m venv": "makes an environment and downloads into it",
     "venv/bin/pip": "downloads",
     "python -m benchmarks.throughput": "measures for minutes",
+    "python -m benchmarks.reduce": "measures for minutes",
     "python -m benchmarks.decoding": "measures for minutes",
     "sudo": "changes the machine",
     "docker": "needs a Docker engine",

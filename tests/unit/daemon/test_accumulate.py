@@ -8,6 +8,8 @@ from detectors.registry import unlearnt_layout
 from sinks.controls import ALWAYS, ControlRecord, Controls
 from tests.harness import START_SECONDS, event
 
+LAYOUT = unlearnt_layout().to_json().encode()
+
 
 def test_layouts_that_are_not_in_force_any_more_are_not_kept_for_ever() -> None:
     settings = Settings.model_validate({"detection": {"models_cap": 3}})
@@ -24,3 +26,21 @@ def test_layouts_that_are_not_in_force_any_more_are_not_kept_for_ever() -> None:
         accumulation.clear()
         assert len(accumulation._layouts) <= 7
         assert len(accumulation._readers) <= 7
+
+
+def test_events_of_very_many_models_wait_until_there_are_some_of_each() -> None:
+    settings = Settings.model_validate({"ingest": {"buffer_events": 64}})
+    log, cohorts = Controls(), [Cohort(number, f"pets-{number}", "1", settings.of("pets")) for number in range(64)]
+    for cohort in cohorts:
+        log.add(ControlRecord(1 + cohort.id, "layout", cohort.id, cohort.model, ALWAYS, LAYOUT))
+    accumulation = Accumulation(
+        settings, log, lambda model, _: cohorts[int(model.partition("-")[2])], lambda number: cohorts[number]
+    )
+    waiting = []
+    for offset in range(0, 64 * 10, 64):
+        values = [event(offset + number, second=1, model=f"pets-{number}") for number in range(64)]
+        records = Records(range(offset, offset + 64), [START_SECONDS * 1000] * 64, values)
+        accumulation.add("events", 0, records, NEVER)
+        waiting.append(len(accumulation._buffer))
+    assert waiting == [0, *range(64, 512, 64), 0, 64]
+    assert [part.events for part in accumulation.effects().parts] == [10] * 64
