@@ -23,8 +23,8 @@ setup: .venv/.dev ## make .venv with everything for development
 demo: $(DEMO) ## show it live; EXIT=1 ends by itself, SEED=n varies the story
 	@exec $(BIN)/strandline demo $(if $(EXIT),--exit) $(if $(SEED),--seed $(SEED))
 
-test: check-maven .venv/.dev $(JARS) ## run the tests, with a real Kafka and PostgreSQL; ARGS=… goes to pytest
-	@$(BIN)/pytest $(ARGS)
+test: check-maven .venv/.dev $(JARS) ## run the tests, with a real Kafka and PostgreSQL; CLIENT=confluent: on that Kafka client; ARGS=… goes to pytest
+	@$(BIN)/pytest $(if $(CLIENT),--client $(CLIENT)) $(ARGS)
 
 lint: .venv/.dev ## check style, types, imports and spelling
 	@$(BIN)/ruff check -q .
@@ -41,7 +41,7 @@ bench: check-maven .venv/.dev $(JARS) $(PEERS) ## run every benchmark; each prin
 
 lock: .venv/.dev ## resolve the dependencies anew (UPGRADE=1: to their newest versions)
 	@$(LOCK) pyproject.toml --extra demo --group build -o requirements/demo.txt
-	@$(LOCK) pyproject.toml --extra demo --extra parquet --group dev -c requirements/demo.txt -o requirements/dev.txt
+	@$(LOCK) pyproject.toml --extra confluent --extra demo --extra parquet --group dev -c requirements/demo.txt -o requirements/dev.txt
 	@$(LOCK) --group pyproject.toml:peers -o requirements/peers.txt
 
 clean: ## remove .venv, caches and build results

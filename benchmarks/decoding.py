@@ -10,12 +10,12 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
 from benchmarks.report import Goal, print_json, print_table
 from daemon.buffer import NEVER, Buffer, Cohort
+from daemon.records import Records
 from daemon.settings import Settings
 
 GOALS = (Goal("ratio_to_own_event", 0.75),)
@@ -57,13 +57,6 @@ def records(count: int) -> tuple[list[bytes], list[bytes]]:
     return own, foreign
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
-    offset: int
-    value: bytes
-    timestamp: int = START * 1000
-
-
 def through_buffer(events: dict[str, object]) -> Callable[[Sequence[bytes]], None]:
     """Return what takes records as an ingest worker with these settings of ``[events]`` does."""
     settings = Settings.model_validate({"events": events})
@@ -73,7 +66,7 @@ def through_buffer(events: dict[str, object]) -> Callable[[Sequence[bytes]], Non
     def take(values: Sequence[bytes]) -> None:
         for start in range(0, len(values), _AT_ONCE):
             some = values[start : start + _AT_ONCE]
-            buffer.add("topic", 0, [_Record(offset, value) for offset, value in enumerate(some)], NEVER)
+            buffer.add("topic", 0, Records(range(len(some)), [START * 1000] * len(some), some), NEVER)
             buffer.clear()
 
     return take

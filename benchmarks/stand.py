@@ -13,7 +13,6 @@ from pathlib import Path
 
 from benchmarks.contenders.task import Answer, Task
 from benchmarks.topics import Topic, fill
-from daemon.settings import KafkaSettings
 from sinks.database import upgrade
 from tests.services import ApacheKafka, Postgres
 
@@ -36,11 +35,8 @@ class Contender:
         """Return what is to be installed first; None if nothing is."""
         if self.peer:
             return None if _PEERS.exists() else "peers are not installed: make .cache/peers/.done"
-        if self.task.client == "confluent":
-            if find_spec("confluent_kafka") is None:
-                return "confluent-kafka is not installed: pip install 'strandline[confluent]'"
-            if self.module == "strandline" and "client" not in KafkaSettings.model_fields:
-                return "this Strandline has no kafka.client"
+        if self.task.client == "confluent" and find_spec("confluent_kafka") is None:
+            return "confluent-kafka is not installed: pip install 'strandline[confluent]'"
         return None
 
     def start(self) -> "subprocess.Popen[str]":

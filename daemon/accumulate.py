@@ -5,15 +5,16 @@ labelling at the rates in force for that window. Nothing here depends on how the
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.buffer import Batch, Buffer, Cohort, Record
+from daemon.buffer import Batch, Buffer, Cohort
 from daemon.fields import FieldReader
 from daemon.keeping import Keeping
+from daemon.records import Records
 from daemon.settings import Settings
 from detectors import selection
 from detectors.classes import ClassesBlock
@@ -61,7 +62,7 @@ class Accumulation:
         self._buffer = Buffer(self.settings, self.cohort_of)
         self._room = self.settings.ingest.buffer_events
 
-    def add(self, topic: str, partition: int, records: Iterable[Record], high_us: int) -> int:
+    def add(self, topic: str, partition: int, records: Records, high_us: int) -> int:
         """Take in one partition's records, in offset order; return its greatest event time after them."""
         before = len(self._buffer)
         high_us = self._buffer.add(topic, partition, records, high_us)

@@ -4,7 +4,7 @@ What is computed for an event depends on that event and on its partition's water
 """
 
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import chain
@@ -17,13 +17,14 @@ from daemon.decoders.registry import Decoders
 from daemon.events import MAX_NAME, MAX_PROBABILITIES, NULL, Rejected
 from daemon.keeping import Keeping
 from daemon.kinds import Own
+from daemon.records import Records
 from daemon.settings import MICROSECONDS, Settings
-from daemon.taking import DEFECT, Cohort, Probabilities, Record, Taken, Taking
+from daemon.taking import DEFECT, Cohort, Probabilities, Taken, Taking
 from detectors.columns import DRAWS, Categories, Columns
 from detectors.probabilities import top_two
 from sinks.effects import DeadLetter
 
-__all__ = ["NEVER", "Batch", "Buffer", "Cohort", "Record"]
+__all__ = ["NEVER", "Batch", "Buffer", "Cohort"]
 
 NEVER = -(2**62)
 """The greatest event time of a partition that has seen none."""
@@ -119,17 +120,15 @@ class Buffer:
     def __len__(self) -> int:
         return self._count
 
-    def add(self, topic: str, partition: int, records: Iterable[Record], high_us: int) -> int:
+    def add(self, topic: str, partition: int, records: Records, high_us: int) -> int:
         """Decode one partition's records, in offset order; return the greatest event time after them."""
         source = self._sources.setdefault((topic, partition), len(self._sources))
-        given = list(records)
-        full = [record for record in given if record.value is not None]
-        if len(full) < len(given):
-            tombstones = len(given) - len(full)
+        full = records.without_tombstones()
+        if tombstones := len(records) - len(full):
             self.tombstones[topic, partition] = self.tombstones.get((topic, partition), 0) + tombstones
 
-        def reject(record: Record, value: bytes, rejected: Rejected) -> None:
-            letter = DeadLetter(topic, partition, record.offset, rejected.reason, rejected.detail, value)
+        def reject(offset: int, value: bytes, rejected: Rejected) -> None:
+            letter = DeadLetter(topic, partition, offset, rejected.reason, rejected.detail, value)
             self.dead_letters.append(letter)
 
         if full:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from daemon.buffer import NEVER, Buffer, Cohort
 from daemon.proposals import Proposal, propose
+from daemon.records import Records
 from daemon.sampling import Sampled
 from daemon.settings import ModelSettings, Settings
 from daemon.settings.events import TopicEventSettings
@@ -134,7 +135,7 @@ def try_out(settings: Settings, samples: Sequence[Sampled]) -> Trial:
 
     buffer = Buffer(settings, cohort_of)
     for record in samples:
-        buffer.add(record.topic, record.partition, [record], NEVER)
+        buffer.add(record.topic, record.partition, Records.of([record]), NEVER)
     if not len(buffer):
         return Trial(0, tuple(buffer.dead_letters), Counter(), tuple(cohorts), {})
     columns = buffer.batch().columns

@@ -21,11 +21,20 @@ from daemon.settings import KafkaSettings
 from daemon.settings.kafka_security import SslSettings
 from sinks.errors import BadSettings, StrandlineError
 
-__all__ = ["REQUEST_MS", "KafkaUnavailable", "client_options", "reaching"]
+__all__ = [
+    "BOOTSTRAP_MS",
+    "REQUEST_MS",
+    "KafkaUnavailable",
+    "client_options",
+    "login_failed",
+    "reaching",
+    "tls_context",
+]
 
 REQUEST_MS = 10_000
 """How long a broker may take to answer."""
-_BOOTSTRAP_MS = 5000
+BOOTSTRAP_MS = 5000
+"""How long a first answer may take."""
 _TIME_IS_UP = (KafkaTimeoutError, RequestTimedOutError)
 _WRONG_HOST = {62, 64}
 """OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
@@ -50,10 +59,10 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
         "bootstrap_servers": list(settings.bootstrap_servers),
         "client_id": "strandline",
         "security_protocol": settings.security.protocol,
-        "bootstrap_timeout_ms": _BOOTSTRAP_MS,
+        "bootstrap_timeout_ms": BOOTSTRAP_MS,
     }
     if settings.encrypted:
-        options["ssl_context"] = _tls(settings.ssl)
+        options["ssl_context"] = tls_context(settings.ssl)
     if settings.authenticated:
         options["sasl_mechanism"] = settings.sasl.mechanism
         if settings.sasl.mechanism == "OAUTHBEARER":
@@ -121,11 +130,11 @@ def _explain(settings: KafkaSettings, cause: Exception) -> str:
     origin = cause.__cause__ or cause.__context__
     reason = str(cause)
     if isinstance(cause, SaslAuthenticationFailedError):
-        reason = _login_failed(settings)
+        reason = login_failed(settings)
     elif settings.authenticated and type(cause) is KafkaConnectionError and origin is None:
         # The refusal itself is lost where it arrives together with the end of the connection.
         protocol = settings.security.protocol
-        reason = f"{cause}. If the broker speaks {protocol} there (kafka.security.protocol), {_login_failed(settings)}"
+        reason = f"{cause}. If the broker speaks {protocol} there (kafka.security.protocol), {login_failed(settings)}"
     elif isinstance(cause, UnsupportedSaslMechanismError):
         reason = f"authentication failed: look at kafka.sasl.mechanism ({cause})"
     elif isinstance(origin, ssl.SSLCertVerificationError) and origin.verify_code in _WRONG_HOST:
@@ -138,14 +147,22 @@ def _explain(settings: KafkaSettings, cause: Exception) -> str:
     return reason
 
 
-def _login_failed(settings: KafkaSettings) -> str:
+def login_failed(settings: KafkaSettings) -> str:
+    """Return what to tell of a broker that refuses who we say we are."""
     if settings.sasl.mechanism == "OAUTHBEARER":
         return "authentication failed: it refuses the token; look at kafka.sasl.oauthbearer"
     who = f"as {settings.sasl.username!r} by {settings.sasl.mechanism}"
     return f"authentication failed {who}: look at kafka.sasl.username and kafka.sasl.password"
 
 
-def _tls(settings: SslSettings) -> ssl.SSLContext:
+def tls_context(settings: SslSettings) -> ssl.SSLContext:
+    """Read certificates and keys.
+
+    Raises
+    ------
+    BadSettings
+        One cannot be read.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = settings.endpoint.identification.algorithm == "https"
     if authority := settings.ca.location:

@@ -32,10 +32,14 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc] # kafka-py
         self._settings = settings
         self._lock = threading.Lock()
         self._token = ""
-        self._until = 0.0
+        self._expires = self._until = 0.0
 
     def token(self) -> str:
-        """Return a token that is valid for a while.
+        """Return a token that is valid for a while; raises as ``expiring_token``."""
+        return self.expiring_token()[0]
+
+    def expiring_token(self) -> tuple[str, float]:
+        """Return a token, and for how many seconds it is valid.
 
         Raises
         ------
@@ -45,8 +49,9 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc] # kafka-py
         with self._lock:
             if time.monotonic() >= self._until:
                 self._token, lifetime = self._fetch()
-                self._until = time.monotonic() + lifetime - min(_MARGIN_SECONDS, lifetime / 5)
-            return self._token
+                self._expires = time.monotonic() + lifetime
+                self._until = self._expires - min(_MARGIN_SECONDS, lifetime / 5)
+            return self._token, self._expires - time.monotonic()
 
     def _fetch(self) -> tuple[str, float]:
         url = self._settings.token.endpoint.url

@@ -4,7 +4,7 @@ from daemon.decoders.registry import Decoders
 from daemon.events import Rejected
 from daemon.kafka_clients import KafkaUnavailable
 from daemon.keeping import Keeping
-from daemon.records import Records
+from daemon.rereading import RecordReader
 from daemon.settings import Settings
 from sinks.ledger import Partition
 from sinks.queue import Item
@@ -45,7 +45,7 @@ class _Gone(Exception):
 
 def _read(settings: Settings, keeping: Keeping, model: str, partition: Partition, offset: int) -> bytes | None:
     """Return the event that lies there as it may be shown; None if it may not be."""
-    with Records(settings) as records:
+    with RecordReader(settings) as records:
         for record in records.read(partition, offset, offset):
             if record.value is None:
                 return None

@@ -32,7 +32,7 @@ from daemon.ops.service import Ops
 from daemon.ops.standing import Standing
 from daemon.ops.supervisor import Child, Supervisor, report_to
 from daemon.settings import Settings
-from daemon.source import KafkaSource
+from daemon.sources.registry import source_of
 from daemon.worker import Worker
 from sinks import metrics
 from sinks.database import Connection, check_version, connect
@@ -50,12 +50,12 @@ def ingest(settings: Settings, health: Health, stop: Signal) -> None:
     """Consume until told to stop."""
     collect_rarely()
     owner = f"{socket.gethostname()}:{os.getpid()}"
-    source: KafkaSource | None = None
+    source = None
     while not stop.is_set():
         health.beat()
         try:
             store = _connector(settings, "ingest")
-            source = source or KafkaSource(
+            source = source or source_of(settings.kafka)(
                 settings.kafka,
                 poll_records=settings.ingest.poll_records,
                 max_event_bytes=settings.ingest.max_event_bytes,

@@ -13,6 +13,7 @@ from daemon.decoders.registry import decoder_of
 from daemon.events import Rejected
 from daemon.fields import FieldReader
 from daemon.files import is_json_lines, records
+from daemon.records import Records
 from daemon.settings import Settings
 from detectors import growth
 from detectors.classes import ClassesBlock
@@ -42,13 +43,6 @@ class Built:
     version: str
     events: int
     effective_from: int
-
-
-@dataclass(slots=True)
-class _Row:
-    offset: int
-    value: bytes | None
-    timestamp: int = 0
 
 
 def build(
@@ -125,11 +119,12 @@ def _columns(
     cohort = Cohort(0, model, "", settings.of(model))
     own = settings.model_copy(update={"events": type(settings.events)()})
     buffer = Buffer(own, lambda _model, _version: cohort)
-    rows = (_Row(number, row) for number, row in enumerate(_rows(settings, path, model), start=1))
+    rows = enumerate(_rows(settings, path, model), start=1)
     while some := list(islice(rows, _AT_ONCE)):
-        buffer.add(str(path), 0, some, NEVER)
+        numbers, values = zip(*some, strict=True)
+        buffer.add(str(path), 0, Records(numbers, [0] * len(numbers), values), NEVER)
         _raise_faults(path, buffer)
-        progress(some[-1].offset)
+        progress(numbers[-1])
         yield reader.columns(buffer.batch(), np.arange(len(buffer)))
         buffer.clear()
 

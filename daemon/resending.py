@@ -10,7 +10,8 @@ from kafka.errors import KafkaError
 
 from daemon.buffer import NEVER, Buffer, Cohort
 from daemon.kafka_clients import REQUEST_MS, KafkaUnavailable, reaching
-from daemon.records import Records, WholeRecord
+from daemon.records import Records
+from daemon.rereading import RecordReader, WholeRecord
 from daemon.settings import Settings
 from sinks.dead_letters import Letter
 
@@ -36,7 +37,7 @@ class Judge:
     ``known`` are the registered (model, version); looking at records registers no more.
     """
 
-    def __init__(self, settings: Settings, records: Records, known: set[tuple[str, str]]) -> None:
+    def __init__(self, settings: Settings, records: RecordReader, known: set[tuple[str, str]]) -> None:
         self._records = records
 
         def cohort_of(model: str, version: str) -> Cohort | None:
@@ -71,7 +72,7 @@ class Judge:
         """Say what is wrong with a record; nothing if it would be accepted."""
         if record.value is None:
             return "a tombstone"
-        self._buffer.add(letter.topic, letter.partition, [record], NEVER)
+        self._buffer.add(letter.topic, letter.partition, Records.of([record]), NEVER)
         letters, self._buffer.dead_letters = self._buffer.dead_letters, []
         self._buffer.clear()
         return f"{letters[0].reason}: {letters[0].detail}" if letters else ""

@@ -7,7 +7,6 @@ as can be: whole lists go through functions that are written in C.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -16,10 +15,11 @@ from numpy.typing import NDArray
 from daemon.decoders.registry import Decoder, ManyDecoder
 from daemon.events import MILLISECONDS_FROM, TIME_END_US, Event, Rejected, parse_time
 from daemon.kinds import CLASSIFIER, Own, said
+from daemon.records import Records
 from daemon.settings import ModelSettings
 from detectors.columns import DEFECTS
 
-__all__ = ["DEFECT", "Cohort", "Probabilities", "Record", "Taken", "Taking"]
+__all__ = ["DEFECT", "Cohort", "Probabilities", "Taken", "Taking"]
 
 DEFECT = {name: 1 << bit for bit, name in enumerate(DEFECTS)}
 """The bit of each defect."""
@@ -30,25 +30,6 @@ _AT_ONCE = 500
 """Records that are taken together: all that is made of them fits into the processor's cache."""
 _PIECE = 32
 """Records that are taken one by one if one of them is not regular."""
-
-
-class Record(Protocol):
-    """What a Kafka client gives for one record."""
-
-    @property
-    def offset(self) -> int:
-        """Its position in the partition."""
-        ...
-
-    @property
-    def timestamp(self) -> int:
-        """Milliseconds since 1970; -1 if the broker has none."""
-        ...
-
-    @property
-    def value(self) -> bytes | None:
-        """The event; None for a tombstone."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +43,8 @@ class Cohort:
 
 
 CohortOf = Callable[[str, str], Cohort | None]
-Reject = Callable[[Record, bytes, Rejected], None]
+Reject = Callable[[int, bytes, Rejected], None]
+"""Told of a record by its offset, its value, and what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +78,12 @@ class Taking:
         self._max_event_bytes = max_event_bytes
         self._models_cap = models_cap
 
-    def take(self, decoder: Decoder, records: Sequence[Record], reject: Reject) -> list[Taken]:
+    def take(self, decoder: Decoder, records: Records, reject: Reject) -> list[Taken]:
         """Return what is accepted of records that all have a value, in their order; ``reject`` is told of the rest."""
         pieces = (records[start : start + _AT_ONCE] for start in range(0, len(records), _AT_ONCE))
         return [each for piece in pieces for each in self._take(decoder, piece, reject)]
 
-    def _take(self, decoder: Decoder, records: Sequence[Record], reject: Reject) -> list[Taken]:
+    def _take(self, decoder: Decoder, records: Records, reject: Reject) -> list[Taken]:
         found = self._many(decoder, records)
         if found is not None:
             return [found]
@@ -110,14 +92,13 @@ class Taking:
             return [each for piece in pieces for each in self._take(decoder, piece, reject)]
         return self._one_by_one(decoder, records, reject)
 
-    def _many(self, decoder: Decoder, records: Sequence[Record]) -> Taken | None:
+    def _many(self, decoder: Decoder, records: Records) -> Taken | None:
         """Return the events if every record is accepted, and none had to be read loosely; else None."""
         if not isinstance(decoder, ManyDecoder):
             return None
-        values = [record.value or b"" for record in records]
+        values = [value or b"" for value in records.values]
         sizes = list(map(len, values))
-        kafka_ms = [record.timestamp for record in records]
-        if max(sizes) > self._max_event_bytes or sum(sizes) > _MANY_BYTES or min(kafka_ms) < 0:
+        if max(sizes) > self._max_event_bytes or sum(sizes) > _MANY_BYTES or min(records.timestamps_ms) < 0:
             return None
         events = decoder.decode_many(values)
         if events is None:
@@ -131,8 +112,8 @@ class Taking:
         except Rejected:
             return None
         return Taken(
-            [record.offset for record in records],
-            kafka_ms,
+            records.offsets,
+            records.timestamps_ms,
             values,
             [event.id for event in events],
             cohorts,
@@ -158,21 +139,21 @@ class Taking:
             return list(known.values()) * len(events)
         return [known[name] for name in zip(models, versions, strict=True)]
 
-    def _one_by_one(self, decoder: Decoder, records: Sequence[Record], reject: Reject) -> list[Taken]:
+    def _one_by_one(self, decoder: Decoder, records: Records, reject: Reject) -> list[Taken]:
         rows = []
-        for record in records:
-            value = record.value or b""
+        for offset, kafka_ms, given in zip(records.offsets, records.timestamps_ms, records.values, strict=True):
+            value = given or b""
             try:
-                event, defects, cohort = self._decode(decoder, value, record.timestamp)
+                event, defects, cohort = self._decode(decoder, value, kafka_ms)
                 says = said(event, cohort.settings.kind)
                 time, no_zone = parse_time(event.time)
             except Rejected as rejected:
-                reject(record, value, rejected)
+                reject(offset, value, rejected)
                 continue
             if no_zone:
                 defects |= DEFECT["time_without_zone"]
             carried = (event.probabilities, event.features, event.tags, time, defects)
-            rows.append((record.offset, record.timestamp, value, event.id, cohort, *says, *carried))
+            rows.append((offset, kafka_ms, value, event.id, cohort, *says, *carried))
         return [Taken(*zip(*rows, strict=True))] if rows else []
 
     def _decode(self, decoder: Decoder, value: bytes, timestamp: int) -> tuple[Event, int, Cohort]:

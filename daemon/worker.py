@@ -146,7 +146,7 @@ class Worker:
                 continue
             high = position.high_us if position.high_us is not None else NEVER
             high = self._accumulation.add(*partition, records, high)
-            position.moved(records[-1].offset + 1, None if high == NEVER else high, time.monotonic())
+            position.moved(records.offsets[-1] + 1, None if high == NEVER else high, time.monotonic())
 
     def _due(self, now: float) -> bool:
         ingest = self._settings.ingest

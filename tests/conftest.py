@@ -9,6 +9,22 @@ from hypothesis import HealthCheck, settings
 from sinks.database import upgrade
 from tests.services import ApacheKafka, Postgres
 
+CLIENTS = ("kafka-python", "confluent")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--client",
+        choices=CLIENTS,
+        help="Kafka client of all workers; default: kafka-python, and tests of consuming run with every one",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is marked as consuming with every client, unless one is chosen."""
+    if metafunc.definition.get_closest_marker("consuming") and not metafunc.config.getoption("client"):
+        metafunc.parametrize("client", CLIENTS, indirect=True)
+
 
 def pytest_configure() -> None:
     """Let processes that tests start know Ctrl-C, even where a shell began the run in the background without it."""
@@ -16,6 +32,15 @@ def pytest_configure() -> None:
     # Timing never decides a test.
     settings.register_profile("strandline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("strandline")
+
+
+@pytest.fixture(autouse=True)
+def client(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The Kafka client that workers of this test read events with, in processes of their own as well."""
+    name = str(getattr(request, "param", None) or request.config.getoption("client") or CLIENTS[0])
+    if name != CLIENTS[0] and {"integration", "fault"} & set(request.path.parts):
+        monkeypatch.setenv("STRANDLINE_KAFKA__CLIENT", name)
+    return name
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """How integration tests run the real parts: settings, a worker in a thread, events into a topic."""
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +12,7 @@ import psycopg
 from kafka import KafkaProducer
 
 from daemon.settings import Settings
-from daemon.source import KafkaSource
+from daemon.sources.registry import source_of
 from daemon.worker import Worker
 from sinks.database import connect
 from tests.services import ApacheKafka
@@ -30,6 +31,7 @@ def settings_for(broker: ApacheKafka, database: str, topic: str, /, **sections: 
             "topics": [topic],
             "group": topic,
             "session_timeout_seconds": 6,
+            "client": os.environ.get("STRANDLINE_KAFKA__CLIENT", "kafka-python"),
         },
         "postgres": {"url": database},
         "ingest": {"idle_seconds": 1},
@@ -45,7 +47,7 @@ def settings_for(broker: ApacheKafka, database: str, topic: str, /, **sections: 
 def working(settings: Settings, owner: str = "test") -> Iterator[Worker]:
     """Run a worker in a thread, as its process would, and see it end in good order."""
     stop = threading.Event()
-    source = KafkaSource(
+    source = source_of(settings.kafka)(
         settings.kafka,
         poll_records=settings.ingest.poll_records,
         max_event_bytes=settings.ingest.max_event_bytes,

@@ -1,13 +1,14 @@
 """The steady state: layouts that were learnt, and streams that are registered, before anything is measured."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from benchmarks.topics import SEGMENT_TAG, START, Topic, events, model_names, segment_names
 from daemon.buffer import NEVER, Buffer, Cohort
 from daemon.fields import FieldReader
+from daemon.records import Records
 from daemon.settings import Settings
 from detectors import growth
 from detectors.layout import WHOLE, Layout
@@ -20,16 +21,9 @@ VERSION = "1"
 _SAMPLE = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
-    offset: int
-    value: bytes
-    timestamp: int
-
-
-def as_records(values: Sequence[bytes], first: int = 0) -> list[_Record]:
-    """Return events as a Kafka client would, the first of them at the offset ``first``."""
-    return [_Record(first + number, value, START * 1000 + first + number) for number, value in enumerate(values)]
+def as_records(values: Sequence[bytes]) -> Records:
+    """Return events as a Kafka client would."""
+    return Records(range(len(values)), [START * 1000 + number for number in range(len(values))], values)
 
 
 def learnt_layout(settings: Settings, topic: Topic) -> Layout:

@@ -15,7 +15,8 @@ from benchmarks.topics import SEGMENT_TAG, Topic, model_names
 from daemon.logs import configure
 from daemon.processes import collect_rarely
 from daemon.settings import Settings
-from daemon.source import KafkaSource, Poll, Source
+from daemon.source import Poll, Source
+from daemon.sources.registry import source_of
 from daemon.worker import Worker
 from sinks.cohorts import register
 from sinks.database import Connection, connect
@@ -31,12 +32,15 @@ _ASK_SECONDS = 0.2
 def settings_of(task: Task) -> Settings:
     """Return the settings that the task means."""
     sections: dict[str, dict[str, object]] = {
-        "kafka": {"bootstrap_servers": [task.bootstrap], "topics": [task.topic], "assignment": "static"},
+        "kafka": {
+            "bootstrap_servers": [task.bootstrap],
+            "topics": [task.topic],
+            "assignment": "static",
+            "client": task.client,
+        },
         "postgres": {"url": task.database},
         "model": {"*": {"segments": [SEGMENT_TAG] if task.segments else [], "expected_events_per_day": EVENTS_PER_DAY}},
     }
-    if task.client != "kafka-python":
-        sections["kafka"]["client"] = task.client
     for name, keys in task.settings.items():
         sections[name] = {**sections.get(name, {}), **keys}
     return Settings.model_validate(sections)
@@ -63,7 +67,8 @@ def run(task: Task, clock: Clock) -> None:
     collect_rarely()
     stop = threading.Event()
     ingest = settings.ingest
-    source = KafkaSource(settings.kafka, poll_records=ingest.poll_records, max_event_bytes=ingest.max_event_bytes)
+    open_source = source_of(settings.kafka)
+    source = open_source(settings.kafka, poll_records=ingest.poll_records, max_event_bytes=ingest.max_event_bytes)
     _start_with_records(source, clock)
     owner = f"benchmark-{os.getpid()}"
     worker = Worker(settings, source, lambda: connect(task.database, name="benchmark"), owner, stop)

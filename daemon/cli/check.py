@@ -13,7 +13,7 @@ from daemon.decoders.registry import Decoders
 from daemon.settings import Settings, gather, validate
 from daemon.settings.effective import as_toml, effective
 from daemon.settings.schema import dotted
-from daemon.source import KafkaSource
+from daemon.sources.registry import source_of
 from sinks.backups import are_there_copies
 from sinks.cohorts import check_windows, list_all
 from sinks.errors import BadSettings, StrandlineError
@@ -36,6 +36,7 @@ def check(
     sources = gather(path)
     settings = root.obj = validate(sources)
     Decoders(settings).check()
+    source_of(settings.kafka)
     in_force = effective(settings, sources)
     if not as_json:
         typer.echo(f"# Configuration: {path or 'none, the defaults'}")
@@ -85,7 +86,7 @@ def _reach_database(context: typer.Context, settings: Settings) -> list[str]:
 
 
 def _reach_kafka(settings: Settings) -> list[str]:
-    source = KafkaSource(settings.kafka, poll_records=1, max_event_bytes=settings.ingest.max_event_bytes)
+    source = source_of(settings.kafka)(settings.kafka, poll_records=1, max_event_bytes=settings.ingest.max_event_bytes)
     try:
         found = {topic for topic, _ in source.partitions()}
     finally:

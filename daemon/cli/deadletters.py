@@ -8,7 +8,7 @@ import typer
 
 from daemon.cli.context import clean, open_database, print_json, print_table, settings_of, when
 from daemon.cli.progress import working
-from daemon.records import Records
+from daemon.rereading import RecordReader
 from daemon.resending import Judge, Resender, Verdict
 from daemon.settings import Settings
 from sinks import cohorts, dead_letters
@@ -122,7 +122,7 @@ def resend(
     if not places and reason is None and topic is None:
         raise BadData("Which? Name places, a --reason, or a --topic.")
     settings = settings_of(context)
-    with open_database(context) as connection, Records(settings) as records:
+    with open_database(context) as connection, RecordReader(settings) as records:
         letters = _wanted(connection, places or [], reason, topic, again=again)
         if not letters:
             typer.echo("No dead letter waits that fits" + ("." if again else "; --again takes those sent before, too."))

@@ -23,6 +23,7 @@ from daemon.demo.interruption import EXIT_CODE, Interrupted, Interruption
 from daemon.draft import Trial, try_out
 from daemon.files import SUFFIXES, records
 from daemon.kafka_clients import REQUEST_MS, KafkaUnavailable, reaching
+from daemon.records import Records
 from daemon.sampling import Sampled, follow, sample
 from daemon.settings import KafkaSettings
 from sinks.errors import BadData
@@ -270,7 +271,7 @@ def _place(record: Sampled) -> str:
 def _told(buffer: Buffer, record: Sampled) -> dict[str, object]:
     """Return a record's place, and its event, or why there is none."""
     place: dict[str, object] = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
-    buffer.add(record.topic, record.partition, [record], NEVER)
+    buffer.add(record.topic, record.partition, Records.of([record]), NEVER)
     buffer.clear()
     if buffer.dead_letters:
         letter = buffer.dead_letters.pop()

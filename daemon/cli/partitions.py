@@ -9,7 +9,7 @@ from daemon.audiences import audience_of
 from daemon.cli.context import clean, open_database, print_json, print_table, settings_of
 from daemon.cli.progress import waiting
 from daemon.kafka_clients import KafkaUnavailable
-from daemon.records import Records
+from daemon.rereading import RecordReader
 from daemon.settings import Settings
 from sinks import partitions
 from sinks.alerts import pipeline_resolved
@@ -100,7 +100,7 @@ def _resume(settings: Settings, connection: Connection, standing: Standing, to: 
 def _plan(settings: Settings, standing: Standing, start: str) -> tuple[int, str]:
     """Return the offset to go on from, and what that means for the records there are."""
     place = f"{standing.topic}/{standing.partition}"
-    with Records(settings) as records:
+    with RecordReader(settings) as records:
         bounds = records.bounds((standing.topic, standing.partition))
     if bounds is None:
         raise NotFound(f"Kafka has no partition {place}.")
@@ -124,7 +124,7 @@ def _plan(settings: Settings, standing: Standing, start: str) -> tuple[int, str]
 
 def _lags(settings: Settings, found: list[Standing]) -> list[int | None]:
     try:
-        with Records(settings) as records:
+        with RecordReader(settings) as records:
             bounds = [records.bounds((each.topic, each.partition)) for each in found]
     except KafkaUnavailable:
         return [None] * len(found)

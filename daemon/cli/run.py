@@ -11,6 +11,7 @@ from daemon.kafka_clients import client_options
 from daemon.logs import LEVELS
 from daemon.processes import ROLES, alone, supervise
 from daemon.settings import Settings
+from daemon.sources.registry import source_of
 from sinks import grants
 from sinks.cohorts import check_windows
 from sinks.database import upgrade
@@ -46,6 +47,7 @@ def run(
     # What cannot be read stops the start, and not every process again and again.
     Decoders(settings).check()
     client_options(settings.kafka)
+    source_of(settings.kafka)
     with open_database(context) as connection:
         check_windows(connection, lambda model: settings.of(model).window_seconds)
     if role:

@@ -24,6 +24,7 @@ class KafkaSettings(KafkaSecurity):
     group: str = "strandline"
     assignment: Literal["group", "static"] = "group"
     start: Literal["earliest", "latest"] = "earliest"
+    client: Literal["kafka-python", "confluent"] = "kafka-python"
     session_timeout_seconds: Seconds = 30
     fetch_wait_seconds: Seconds = 0.05
 

@@ -13,11 +13,12 @@ from kafka.admin import KafkaAdminClient
 from daemon import kafka_clients
 from daemon.kafka_clients import KafkaUnavailable, reaching
 from daemon.settings import KafkaSettings
-from daemon.source import KafkaSource
+from daemon.sources.registry import source_of
 from tests.harness import event, new_topic, send, wait_for
 from tests.secure_kafka import CLIENT_ID, CLIENT_SECRET, KEY_PASSWORD, PASSWORD, USER, SecureKafka, token_endpoint
 from tests.services import ApacheKafka
 
+pytestmark = pytest.mark.consuming
 Tables = dict[str, Any]
 
 
@@ -72,19 +73,19 @@ def settings_for(secure: SecureKafka, topic: str, protocol: str, **tables: objec
 
 def read(settings: KafkaSettings, count: int) -> list[bytes]:
     found: list[bytes] = []
-    with closing(KafkaSource(settings, poll_records=100, max_event_bytes=1000)) as source:
+    with closing(source_of(settings)(settings, poll_records=100, max_event_bytes=1000)) as source:
         source.partitions()
         until = time.monotonic() + 30
         while len(found) < count and time.monotonic() < until:
             poll = source.poll(0.1, 100)
-            found += [record.value or b"" for records in poll.records.values() for record in records]
+            found += [value or b"" for records in poll.records.values() for value in records.values]
             for partition in source.assigned() if poll.rebalanced else ():
                 source.seek(partition, 0)
     return found
 
 
 @pytest.mark.parametrize("way", ["ssl", "plain", "scram-256", "scram-512 over ssl", "oauthbearer", "any host"])
-def test_events_are_read_by_every_way_in(secure: SecureKafka, tokens: str, topic: str, way: str) -> None:
+def test_events_are_read_by_every_way_in(secure: SecureKafka, tokens: str, topic: str, client: str, way: str) -> None:
     ways: dict[str, tuple[str, Tables]] = {
         "ssl": ("SSL", {"ssl": mutual_tls(secure)}),
         "plain": ("SASL_PLAINTEXT", {"sasl": login("PLAIN")}),
@@ -101,12 +102,13 @@ def test_events_are_read_by_every_way_in(secure: SecureKafka, tokens: str, topic
         ),
     }
     protocol, tables = ways[way]
-    assert read(settings_for(secure, topic, protocol, **tables), 10) == [event(n, second=n) for n in range(10)]
+    settings = settings_for(secure, topic, protocol, client=client, **tables)
+    assert read(settings, 10) == [event(n, second=n) for n in range(10)]
 
 
-def test_producers_and_administration_come_in_the_same_way(secure: SecureKafka) -> None:
+def test_producers_and_administration_come_in_the_same_way(secure: SecureKafka, client: str) -> None:
     name = new_topic(secure, 1)
-    settings = settings_for(secure, name, "SASL_SSL", ssl=tls(secure), sasl=login("SCRAM-SHA-512"))
+    settings = settings_for(secure, name, "SASL_SSL", client=client, ssl=tls(secure), sasl=login("SCRAM-SHA-512"))
     with reaching(settings) as options, closing(KafkaProducer(**options)) as producer:
         producer.send(name, b"one").get(30)
     with reaching(settings) as options, closing(KafkaAdminClient(**options)) as admin:
@@ -125,7 +127,13 @@ def test_producers_and_administration_come_in_the_same_way(secure: SecureKafka) 
     ],
 )
 def test_a_shut_door_is_told_with_the_key_to_look_at(
-    secure: SecureKafka, tokens: str, topic: str, monkeypatch: pytest.MonkeyPatch, fault: str, words: list[str]
+    secure: SecureKafka,
+    tokens: str,
+    topic: str,
+    monkeypatch: pytest.MonkeyPatch,
+    client: str,
+    fault: str,
+    words: list[str],
 ) -> None:
     monkeypatch.setattr(kafka_clients, "REQUEST_MS", 2000)
     scram = login("SCRAM-SHA-512")
@@ -140,9 +148,10 @@ def test_a_shut_door_is_told_with_the_key_to_look_at(
         "authority": {"ssl": {"ca": {"location": str(secure.stranger)}}, "sasl": scram},
         "host": {"bootstrap_servers": [secure.address("SASL_SSL", "localhost")], "ssl": tls(secure), "sasl": scram},
     }
+    settings = settings_for(secure, topic, "SASL_SSL", client=client, **faults[fault])
     threads = threading.active_count()
     with pytest.raises(KafkaUnavailable) as found:
-        KafkaSource(settings_for(secure, topic, "SASL_SSL", **faults[fault]), poll_records=1, max_event_bytes=1000)
+        source_of(settings)(settings, poll_records=1, max_event_bytes=1000)
     # The daemon tries on for as long as it takes.
     wait_for(lambda: threading.active_count() == threads)
     message = str(found.value)
@@ -154,7 +163,7 @@ def test_a_shut_door_is_told_with_the_key_to_look_at(
     assert found.value.retryable
 
 
-def test_records_are_read_whole_whatever_they_are_compressed_with(kafka: ApacheKafka) -> None:
+def test_records_are_read_whole_whatever_they_are_compressed_with(kafka: ApacheKafka, client: str) -> None:
     topic = new_topic(kafka, 1)
     codecs = ("gzip", "snappy", "lz4", "zstd")
     for codec in codecs:
@@ -163,5 +172,7 @@ def test_records_are_read_whole_whatever_they_are_compressed_with(kafka: ApacheK
         ) as producer:
             for number in range(100):
                 producer.send(topic, f"{codec} {number}".encode() * 10)
-    settings = KafkaSettings(bootstrap_servers=(kafka.bootstrap,), topics=(topic,), assignment="static")
+    settings = KafkaSettings.model_validate(
+        {"bootstrap_servers": [kafka.bootstrap], "topics": [topic], "assignment": "static", "client": client}
+    )
     assert read(settings, 400) == [f"{codec} {number}".encode() * 10 for codec in codecs for number in range(100)]

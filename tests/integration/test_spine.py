@@ -4,6 +4,8 @@ import json
 import random
 from pathlib import Path
 
+import pytest
+
 from daemon import references
 from daemon.jobs.reduce import ReduceJob
 from daemon.jobs.select import SelectJob
@@ -32,6 +34,7 @@ def consume_and_reduce(settings: Settings, count: int, closed: int) -> None:
         wait_for(lambda: reduce.run_once(connection) >= 0 and closed_events(database) == closed)
 
 
+@pytest.mark.consuming
 def test_events_become_windows_candidates_and_queue_items(kafka: ApacheKafka, database: str) -> None:
     count, topic = 6000, new_topic(kafka)
     times = [number * 0.5 for number in range(count)]

@@ -25,6 +25,7 @@ def counted(database: str) -> int:
     return int(query(database, "SELECT coalesce(sum(events), 0) FROM part")[0][0])
 
 
+@pytest.mark.consuming
 def test_postgresql_away_and_back(kafka: ApacheKafka, postgres: Postgres) -> None:
     database, topic = postgres.new_database(), new_topic(kafka)
     settings = settings_for(kafka, database, topic)
@@ -63,6 +64,7 @@ def members(kafka: ApacheKafka, group: str) -> int:
         admin.close()
 
 
+@pytest.mark.consuming
 def test_records_deleted_before_they_were_read_are_told_exactly(kafka: ApacheKafka, database: str) -> None:
     topic = new_topic(kafka, 1)
     settings = settings_for(kafka, database, topic)
@@ -108,6 +110,7 @@ def test_a_worker_that_dies_before_it_could_tell_has_not_skipped_the_lost_range(
     assert read(database) == 100
 
 
+@pytest.mark.consuming
 def test_a_partition_shorter_than_what_was_read_is_stopped_and_the_others_go_on(
     kafka: ApacheKafka, database: str
 ) -> None:
@@ -166,7 +169,7 @@ from daemon import positions
 add = Accumulation.add
 
 def deadly(self, topic, partition, records, high_us):
-    if any(b"deadly" in record.value for record in records):
+    if any(b"deadly" in value for value in records.values):
         os._exit(9)
     return add(self, topic, partition, records, high_us)
 

@@ -1,13 +1,14 @@
 """Kafka in memory, for the ledger's state machine: logs with gaps in their offsets, a clock, and a Source."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
-from daemon.buffer import Cohort, Record
+from daemon.buffer import Cohort
 from daemon.cohorts import CohortDirectory
+from daemon.records import Records
 from daemon.settings import MICROSECONDS
 from daemon.source import Poll
 from sinks.ledger import Partition
@@ -81,11 +82,11 @@ class MemorySource:
             self._rebalanced = False
             self._clock.now += seconds
             return Poll(rebalanced=True)
-        found: dict[Partition, Sequence[Record]] = {}
+        found: dict[Partition, Records] = {}
         for partition in sorted(self._assigned - self._paused):
             records = self._broker.since(partition, self._at[partition])[: min(most, self.most)]
             if records:
-                found[partition] = records
+                found[partition] = Records.of(records)
                 self._at[partition] = records[-1].offset + 1
         if not found:
             self._clock.now += seconds

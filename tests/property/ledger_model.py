@@ -15,6 +15,7 @@ from psycopg.rows import TupleRow
 
 from daemon.accumulate import Accumulation
 from daemon.buffer import NEVER, Cohort
+from daemon.records import Records
 from daemon.settings import Settings
 from detectors.summary import Summary
 from sinks.cohorts import list_all
@@ -102,7 +103,7 @@ class Oracle:
             self.dead[partition[1], "quarantined"].append(record)
             return high
         self._one.clear()
-        high = self._one.add(*partition, [record], high)
+        high = self._one.add(*partition, Records.of([record]), high)
         effects = self._one.effects()
         for letter in effects.dead_letters:
             self.dead[partition[1], letter.reason].append(record)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from daemon.accumulate import NOVEL_VALUES, Accumulation
 from daemon.buffer import NEVER, Cohort
+from daemon.records import Records
 from daemon.settings import Settings
 from detectors.layout import WHOLE, BlockSpec, Layout
 from detectors.registry import BLOCKS, unlearnt_layout
@@ -173,7 +174,7 @@ def run(partitions: Stream, *, size: int, chance: Random | None = None, commits:
         accumulation.clear()
 
     for number, records in polls(partitions, chance, size):
-        result.highs[number] = accumulation.add("topic", number, records, result.highs[number])
+        result.highs[number] = accumulation.add("topic", number, Records.of(records), result.highs[number])
         if chance is not None and chance.random() < commits:
             commit()
     commit()

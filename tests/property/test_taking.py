@@ -1,6 +1,6 @@
 """Records that are taken many at a time give what they give one by one."""
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 import msgspec
@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from daemon.decoders.own import Own
 from daemon.decoders.registry import ManyDecoder
 from daemon.events import decode
+from daemon.records import Records
 from daemon.settings import Settings
-from daemon.taking import Cohort, Record, Taking
+from daemon.taking import Cohort, Taking
 from tests.broken_events import CASES, MODELS, START
 
 TEXT = st.sampled_from(["a", "é", "\U0001f409", "\0", "", "x" * 256, "x" * 257, "\\", "\\u0000"])
@@ -46,13 +47,6 @@ VALUES = st.one_of(
 BROKEN = [b'{"id":"1","time":1,"model":"pets","prediction":"\xc3', b'\xa9"}']
 
 
-@dataclass
-class Found:
-    offset: int
-    value: bytes | None
-    timestamp: int = START * 1000
-
-
 class OneByOne:
     """The decoder of our own event, without what makes it fast."""
 
@@ -72,11 +66,11 @@ def taken(decoder: OneByOne | Own, values: list[bytes]) -> tuple[list[Any], list
             return None
         return cohorts.setdefault((model, version), Cohort(len(cohorts), model, version, wanted.of(model)))
 
-    def reject(record: Record, value: bytes, why: Exception) -> None:
-        letters.append((record.offset, value, str(why)))
+    def reject(offset: int, value: bytes, why: Exception) -> None:
+        letters.append((offset, value, str(why)))
 
     taking = Taking(cohort_of, max_event_bytes=wanted.ingest.max_event_bytes, models_cap=9)
-    records = [Found(offset, value) for offset, value in enumerate(values)]
+    records = Records(range(len(values)), [START * 1000] * len(values), values)
     rows = []
     for piece in taking.take(decoder, records, reject):
         columns = [getattr(piece, each.name) for each in fields(piece)]

@@ -1,20 +1,14 @@
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from daemon.accumulate import Accumulation
 from daemon.buffer import NEVER, Cohort
+from daemon.records import Records
 from daemon.settings import Settings
 from detectors.registry import unlearnt_layout
 from sinks.controls import ALWAYS, ControlRecord, Controls
 from tests.harness import START_SECONDS, event
 
 LAYOUT = unlearnt_layout().to_json().encode()
-
-
-@dataclass
-class Record:
-    offset: int
-    timestamp: int
-    value: bytes | None
 
 
 def test_layouts_that_are_not_in_force_any_more_are_not_kept_for_ever() -> None:
@@ -26,8 +20,8 @@ def test_layouts_that_are_not_in_force_any_more_are_not_kept_for_ever() -> None:
         first = START_SECONDS // 300 + number
         log.add(ControlRecord(number, "layout", 1, "pets", ALWAYS if number == 1 else first, layout.to_json().encode()))
         moment = START_SECONDS + 300 * number
-        record = Record(number, moment * 1000, event(number, second=300 * number))
-        accumulation.add("events", 0, [record], NEVER)
+        records = Records([number], [moment * 1000], [event(number, second=300 * number)])
+        accumulation.add("events", 0, records, NEVER)
         assert [part.layout_id for part in accumulation.effects().parts] == [number]
         accumulation.clear()
         assert len(accumulation._layouts) <= 7
@@ -45,7 +39,7 @@ def test_events_of_very_many_models_wait_until_there_are_some_of_each() -> None:
     waiting = []
     for offset in range(0, 64 * 10, 64):
         values = [event(offset + number, second=1, model=f"pets-{number}") for number in range(64)]
-        records = [Record(offset + number, START_SECONDS * 1000, value) for number, value in enumerate(values)]
+        records = Records(range(offset, offset + 64), [START_SECONDS * 1000] * 64, values)
         accumulation.add("events", 0, records, NEVER)
         waiting.append(len(accumulation._buffer))
     assert waiting == [0, *range(64, 512, 64), 0, 64]

@@ -1,25 +1,18 @@
 """What the buffer makes of records: columns, dead letters, and the watermark after them."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
 from daemon.buffer import NEVER, Buffer, Cohort
 from daemon.events import MAX_PROBABILITIES
+from daemon.records import Records
 from daemon.settings import Settings
 from detectors.columns import DEFECTS
 from tests.broken_events import CASES, DAY, MODELS, START, Case, Dead, Skipped, Taken, event
 
 START_US = START * 1_000_000
-
-
-@dataclass
-class Record:
-    offset: int
-    timestamp: int
-    value: bytes | None
 
 
 def buffer_with(**sections: object) -> Buffer:
@@ -50,7 +43,7 @@ def check(buffer: Buffer, row: int, outcome: Taken) -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_one_record_has_its_one_outcome(case: Case) -> None:
     buffer = buffer_with()
-    high = buffer.add("topic", 3, [Record(7, case.timestamp, case.value)], NEVER)
+    high = buffer.add("topic", 3, Records([7], [case.timestamp], [case.value]), NEVER)
     if isinstance(case.outcome, Taken):
         check(buffer, 0, case.outcome)
         moves = not case.outcome.late and "clamped" not in case.outcome.defects
@@ -69,7 +62,8 @@ def test_one_record_has_its_one_outcome(case: Case) -> None:
 
 def test_all_of_them_at_once_have_the_same_outcomes() -> None:
     buffer = buffer_with()
-    buffer.add("topic", 0, [Record(at, case.timestamp, case.value) for at, case in enumerate(CASES)], NEVER)
+    timestamps, values = [case.timestamp for case in CASES], [case.value for case in CASES]
+    buffer.add("topic", 0, Records(range(len(CASES)), timestamps, values), NEVER)
     taken = [case.outcome for case in CASES if isinstance(case.outcome, Taken)]
     dead = [(at, case.outcome.reason) for at, case in enumerate(CASES) if isinstance(case.outcome, Dead)]
     assert len(buffer) == len(taken)
@@ -81,26 +75,26 @@ def test_all_of_them_at_once_have_the_same_outcomes() -> None:
 @pytest.mark.parametrize("timestamp", [-1, -(2**63)])
 def test_a_record_without_a_time_of_kafkas_is_a_dead_letter(timestamp: int) -> None:
     buffer = buffer_with()
-    buffer.add("topic", 0, [Record(0, timestamp, event("a"))], NEVER)
+    buffer.add("topic", 0, Records([0], [timestamp], [event("a")]), NEVER)
     assert [letter.reason for letter in buffer.dead_letters] == ["no_kafka_time"]
 
 
 def test_a_time_of_kafkas_beyond_all_bounds_makes_events_late() -> None:
     buffer = buffer_with()
-    assert buffer.add("topic", 0, [Record(0, 2**63 - 1, event("a"))], NEVER) == NEVER
+    assert buffer.add("topic", 0, Records([0], [2**63 - 1], [event("a")]), NEVER) == NEVER
     assert buffer.batch().behind.tolist() == [True]
 
 
 def test_events_of_a_model_too_many_are_dead_letters() -> None:
     buffer = buffer_with(detection={"models_cap": 2})
-    buffer.add("topic", 0, [Record(0, START * 1000, event("a", model="one too many"))], NEVER)
+    buffer.add("topic", 0, Records([0], [START * 1000], [event("a", model="one too many")]), NEVER)
     assert [(letter.reason, letter.detail) for letter in buffer.dead_letters] == [("too_many_models", "the limit is 2")]
 
 
 def test_the_window_open_for_a_first_event_that_is_too_old_is_the_one_of_kafkas_time() -> None:
     buffer = buffer_with()
     old, good = event("old", time=0), event("good")
-    records = [Record(0, START * 1000, old), Record(1, START * 1000, good), Record(2, (START + 600) * 1000, old)]
+    records = Records([0, 1, 2], [START * 1000, START * 1000, (START + 600) * 1000], [old, good, old])
     assert buffer.add("topic", 0, records, NEVER) == START_US
     batch = buffer.batch()
     assert batch.high_us.tolist() == [START_US, NEVER, START_US]
@@ -110,7 +104,8 @@ def test_the_window_open_for_a_first_event_that_is_too_old_is_the_one_of_kafkas_
 def test_the_watermark_is_the_greatest_time_that_can_be_trusted() -> None:
     buffer = buffer_with()
     times = [START, START + 20, START + 10, START + 10_000, START - 8 * DAY, START + 30]
-    records = [Record(at, START * 1000, event(str(at), time=time)) for at, time in enumerate(times)]
+    values = [event(str(at), time=time) for at, time in enumerate(times)]
+    records = Records(range(6), [START * 1000] * 6, values)
     assert buffer.add("topic", 0, records, NEVER) == START_US + 30_000_000
     seconds = [0, 0, 20, 20, 20, 20]
     assert buffer.batch().high_us.tolist()[1:] == [START_US + second * 1_000_000 for second in seconds[1:]]
@@ -121,14 +116,15 @@ def test_a_model_with_more_classes_names_them() -> None:
     buffer = buffer_with(model={"pets": {"classes": names}})
     shares = [1.0, *[0.0] * MAX_PROBABILITIES]
     value = event("many", "confidence", probabilities=shares)
-    buffer.add("topic", 0, [Record(0, START * 1000, value)], NEVER)
+    buffer.add("topic", 0, Records([0], [START * 1000], [value]), NEVER)
     check(buffer, 0, Taken(confidence=1.0))
 
 
 def test_margins_are_the_distance_of_the_two_highest() -> None:
     buffer = buffer_with(model={})
     given = [{"a": 0.5, "b": 0.25, "c": 0.25}, {"a": 0.5, "b": 0.5}, [1.0], [0.25, 0.75], None, [0.5, 0.2]]
-    records = [Record(at, START * 1000, event(str(at), probabilities=each)) for at, each in enumerate(given)]
+    values = [event(str(at), probabilities=each) for at, each in enumerate(given)]
+    records = Records(range(6), [START * 1000] * 6, values)
     buffer.add("topic", 0, records, NEVER)
     expected = [0.25, 0.0, 1.0, 0.5, math.nan, math.nan]
     np.testing.assert_array_equal(buffer.batch().columns.margin, expected)
@@ -136,7 +132,7 @@ def test_margins_are_the_distance_of_the_two_highest() -> None:
 
 def test_a_tag_is_kept_short_and_without_what_postgresql_cannot_hold() -> None:
     buffer = buffer_with()
-    records = [Record(0, START * 1000, event("a", tags={"region": "e\x00u" * 1000, "other": "x"}))]
+    records = Records([0], [START * 1000], [event("a", tags={"region": "e\x00u" * 1000, "other": "x"})])
     buffer.add("topic", 0, records, NEVER)
     tags = buffer.batch().columns.tags
     assert list(tags) == ["region"]
@@ -146,7 +142,7 @@ def test_a_tag_is_kept_short_and_without_what_postgresql_cannot_hold() -> None:
 def test_the_draws_of_an_event_depend_on_its_id_its_day_and_the_secret() -> None:
     def draws(secret: str, name: str, time: float) -> bytes:
         buffer = buffer_with(selection={"secret": secret})
-        buffer.add("topic", 0, [Record(0, START * 1000, event(name, time=time, confidence=0.5))], NEVER)
+        buffer.add("topic", 0, Records([0], [START * 1000], [event(name, time=time, confidence=0.5)]), NEVER)
         return buffer.batch().columns.hashes.tobytes()
 
     same = draws("s", "a", START)

@@ -1,5 +1,4 @@
 import json
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -7,18 +6,12 @@ from pydantic import ValidationError
 
 from daemon.buffer import NEVER, Buffer, Cohort
 from daemon.keeping import Keeping
+from daemon.records import Records
 from daemon.redaction import Redaction
 from daemon.settings import Settings
 from tests.harness import START_SECONDS, event
 
 KEY = b"k" * 32
-
-
-@dataclass
-class Record:
-    offset: int
-    value: bytes
-    timestamp: int = START_SECONDS * 1000
 
 
 def redacted(value: object, *, drop: tuple[str, ...] = (), hashed: tuple[str, ...] = (), anywhere: bool = False) -> Any:
@@ -131,7 +124,7 @@ def test_a_hashed_tag_is_counted_under_the_hash_it_is_stored_with() -> None:
 
     buffer = Buffer(wanted, cohort_of)
     plain = [event(number, second=0, model=model) for number, model in ((0, "pets"), (1, "pets"), (2, "open"))]
-    buffer.add("events", 0, [Record(offset, value) for offset, value in enumerate(plain)], NEVER)
+    buffer.add("events", 0, Records([0, 1, 2], [START_SECONDS * 1000] * 3, plain), NEVER)
     tags = buffer.batch().columns.tags["region"]
     stored, _ = Keeping(wanted).with_candidate("pets", plain[0])
     assert [tags.names[code] for code in tags.codes] == [Keeping(wanted).hashed(each) for each in ("us", "eu")] + ["us"]

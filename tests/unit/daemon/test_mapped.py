@@ -13,6 +13,7 @@ from daemon.decoders.mapped import Mapped
 from daemon.decoders.paths import parse_path, show_path
 from daemon.decoders.registry import Decoders
 from daemon.events import Event, Rejected, decode
+from daemon.records import Records
 from daemon.settings import Settings
 from detectors.columns import DEFECTS
 from sinks.errors import BadSettings
@@ -194,11 +195,6 @@ def test_not_finite_probabilities_are_lost_and_nothing_else() -> None:
     assert found.prediction == "cat"
 
 
-class Record:
-    def __init__(self, case: Case, value: bytes | None) -> None:
-        self.offset, self.timestamp, self.value = 7, case.timestamp, value
-
-
 def buffer(fields: Mapping[str, str], topic: str = "topic") -> Buffer:
     settings = Settings.model_validate(
         {"model": MODELS, "events": {"topic": {topic: {"decoder": "json", "fields": fields}}}}
@@ -236,7 +232,7 @@ def test_what_becomes_of_our_own_event_becomes_of_a_mapped_one(
 ) -> None:
     here = buffer(fields)
     value = inside(case.value) if deeper else case.value
-    here.add("topic", 0, [Record(case, value)], NEVER)
+    here.add("topic", 0, Records([7], [case.timestamp], [value]), NEVER)
     if isinstance(case.outcome, Dead):
         reason = "missing_field" if case.name in AS_IF_MISSING else case.outcome.reason
         assert [letter.reason for letter in here.dead_letters] == [reason]

@@ -1,6 +1,5 @@
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from daemon.demo.classifier import UNSEEN, train
 from daemon.demo.story import INJECTED, LENGTH, WINDOW_SECONDS, Fired, false_alarms, judge, under_way
 from daemon.demo.traffic import EVENTS_PER_WINDOW, MODEL, PARTITIONS, Traffic
 from daemon.fields import FieldReader
+from daemon.records import Records
 from daemon.settings import Settings
 from detectors.budget import Budget
 from detectors.cohort import CohortState, step
@@ -97,10 +97,9 @@ def _watch(seed: int, path: Path) -> list[Transition]:
     state: CohortState | None = None
     found: list[Transition] = []
     for window in range(LENGTH):
-        records = [
-            SimpleNamespace(offset=offset, timestamp=message.time_ms, value=message.value)
-            for offset, message in enumerate(traffic.window(window, under_way(window)))
-        ]
+        messages = list(traffic.window(window, under_way(window)))
+        times, values = [message.time_ms for message in messages], [message.value for message in messages]
+        records = Records(range(len(messages)), times, values)
         buffer.add("predictions", 0, records, NEVER)
         assert not buffer.dead_letters
         summary = fold(reference.layout, reader.columns(buffer.batch(), np.arange(len(buffer))))

@@ -1,0 +1,225 @@
+"""What every Kafka client has to do alike, on a real Apache Kafka: where it reads on, and what it tells."""
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+
+import pytest
+from kafka import KafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient
+
+from daemon.kafka_clients import KafkaUnavailable
+from daemon.settings import KafkaSettings
+from daemon.source import Poll, Source
+from daemon.sources.registry import source_of
+from sinks.ledger import Partition
+from tests.conftest import CLIENTS
+from tests.harness import new_topic, send, wait_for
+from tests.services import ApacheKafka
+
+pytestmark = pytest.mark.consuming
+Read = dict[Partition, list[tuple[int, bytes | None]]]
+
+
+@contextmanager
+def opened(kafka: ApacheKafka, topic: str, client: str, assignment: str = "static") -> Iterator[Source]:
+    settings = KafkaSettings.model_validate(
+        {
+            "bootstrap_servers": [kafka.bootstrap],
+            "topics": [topic],
+            "group": topic,
+            "assignment": assignment,
+            "client": client,
+            "session_timeout_seconds": 6,
+        }
+    )
+    with closing(source_of(settings)(settings, poll_records=50, max_event_bytes=1000)) as source:
+        source.partitions()
+        yield source
+
+
+def begin(source: Source, *, partitions: int = 1, at: int = 0) -> None:
+    """Wait until so many partitions are assigned, and read them from an offset on."""
+    wait_for(lambda: source.poll(0.1, 50).rebalanced and len(source.assigned()) == partitions)
+    for partition in source.assigned():
+        source.seek(partition, at)
+
+
+def read(source: Source, enough: Callable[[Read], bool]) -> Read:
+    """Poll until that is ``enough``."""
+    found: Read = {}
+
+    def more() -> bool:
+        for partition, records in source.poll(0.1, 50).records.items():
+            assert len(records.timestamps_ms) == len(records)
+            found.setdefault(partition, []).extend(zip(records.offsets, records.values, strict=True))
+        return enough(found)
+
+    wait_for(more)
+    return found
+
+
+def count(found: Read) -> int:
+    return sum(map(len, found.values()))
+
+
+def told(source: Source, what: Callable[[Poll], bool]) -> Poll:
+    """Poll until ``what`` comes."""
+    polls: list[Poll] = []
+
+    def once_more() -> bool:
+        polls.append(source.poll(0.1, 50))
+        return what(polls[-1])
+
+    wait_for(once_more)
+    return polls[-1]
+
+
+def test_of_transactions_what_is_committed_is_read_and_the_end_lies_behind_the_marker(
+    kafka: ApacheKafka, client: str
+) -> None:
+    topic = new_topic(kafka, 1)
+    with closing(KafkaProducer(bootstrap_servers=kafka.bootstrap, transactional_id=topic)) as producer:
+        producer.init_transactions()
+
+        def produce(count: int) -> None:
+            producer.begin_transaction()
+            for number in range(count):
+                producer.send(topic, b"%d" % number, partition=0)
+            producer.flush()
+
+        produce(3)
+        producer.commit_transaction()
+        produce(2)
+        producer.abort_transaction()
+        produce(1)
+        with opened(kafka, topic, client) as source:
+            begin(source)
+            assert source.end((topic, 0)) is None
+            assert [offset for offset, _ in read(source, lambda found: count(found) == 3)[topic, 0]] == [0, 1, 2]
+            # Somebody is still writing: what comes after may be older than what is there.
+            wait_for(lambda: not source.poll(0.1, 50).records and source.high_water((topic, 0)) == 8)
+            assert source.end((topic, 0)) is None
+            producer.commit_transaction()
+            assert read(source, lambda found: count(found) == 1) == {(topic, 0): [(7, b"0")]}
+            wait_for(lambda: not source.poll(0.1, 50).records and source.end((topic, 0)) == 9)
+            assert source.last_offset((topic, 0)) == source.high_water((topic, 0)) == 9
+
+
+def test_reading_goes_on_where_it_was_sought_and_not_where_it_is_paused(kafka: ApacheKafka, client: str) -> None:
+    topic = new_topic(kafka, 2)
+    send(kafka, topic, [(b"%d" % number, number / 100) for number in range(4000)], [0, 1])
+    first, second = (topic, 0), (topic, 1)
+    with opened(kafka, topic, client) as source:
+        begin(source, partitions=2)
+        read(source, lambda found: count(found) >= 300)
+        # Whatever the client has fetched beyond is void.
+        source.seek(first, 7)
+        source.seek(second, 1000)
+        found = read(source, lambda found: min(len(found.get(first, ())), len(found.get(second, ()))) >= 200)
+        assert found[first][:200] == [(offset, b"%d" % (2 * offset)) for offset in range(7, 207)]
+        assert found[second][:200] == [(offset, b"%d" % (2 * offset + 1)) for offset in range(1000, 1200)]
+        at = found[first][-1][0] + 1
+        source.seek(second, 0)
+        between = read(source, lambda found: len(found.get(second, ())) >= 50)
+        source.pause([second])
+        at += len(between.get(first, ()))
+        found = read(source, lambda found: at + count(found) == 2000)
+        assert found.get(first, []) == [(offset, b"%d" % (2 * offset)) for offset in range(at, 2000)]
+        assert source.end(second) is None
+        source.seek(second, 1990)
+        found = read(source, lambda found: count(found) == 10)
+        assert found == {second: [(offset, b"%d" % (2 * offset + 1)) for offset in range(1990, 2000)]}
+        wait_for(lambda: not source.poll(0.1, 50).records and source.end(first) == source.end(second) == 2000)
+
+
+@pytest.mark.parametrize("other", CLIENTS)
+def test_partitions_are_shared_within_a_group_and_rebalances_are_told(
+    kafka: ApacheKafka, client: str, other: str
+) -> None:
+    topic = new_topic(kafka, 4)
+    send(kafka, topic, [(b"%d" % number, number / 100) for number in range(400)], range(4))
+    with opened(kafka, topic, client, "group") as source:
+        begin(source, partitions=4)
+        read(source, lambda found: count(found) == 400)
+        source.report({(topic, number): 50 + number for number in range(4)})
+        with opened(kafka, topic, other, "group") as newcomer:
+
+            def shared() -> bool:
+                polls = [source.poll(0.1, 50), newcomer.poll(0.1, 50)]
+                for poll, one in zip(polls, (source, newcomer), strict=True):
+                    # Nothing comes before it is said from where on: not even from offsets that the group committed.
+                    assert not poll.records
+                    one.pause(one.assigned() if poll.rebalanced else ())
+                return len(source.assigned()) == len(newcomer.assigned()) == 2
+
+            wait_for(shared)
+            assert not source.assigned() & newcomer.assigned()
+            for _ in range(10):
+                assert shared()
+            for partition in newcomer.assigned():
+                newcomer.seek(partition, 90)
+            assert [len(each) for each in read(newcomer, lambda found: count(found) == 20).values()] == [10, 10]
+        begin(source, partitions=4, at=95)
+        assert [len(each) for each in read(source, lambda found: count(found) == 20).values()] == [5] * 4
+    with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
+        committed = admin.list_group_offsets([topic])[topic]
+    assert {tp.partition: each.offset for tp, each in committed.items()} == {0: 50, 1: 51, 2: 52, 3: 53}
+
+
+def test_an_offset_that_is_not_there_is_told_until_another_is_sought(kafka: ApacheKafka, client: str) -> None:
+    topic = new_topic(kafka, 2)
+    send(kafka, topic, [(b"%d" % number, number / 100) for number in range(200)], [0, 1])
+    with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
+        admin.delete_records({TopicPartition(topic, 0): 30})
+    with opened(kafka, topic, client) as source:
+        begin(source, partitions=2)
+        assert told(source, lambda poll: bool(poll.out_of_range)).out_of_range == {(topic, 0): 0}
+        source.seek((topic, 1), 5000)
+        missing = {(topic, 0): 0, (topic, 1): 5000}
+        for partition, offset in missing.items():
+            again = told(source, lambda poll, partition=partition: partition in poll.out_of_range)  # type: ignore[misc]
+            assert again.out_of_range[partition] == offset
+        assert source.first_offset((topic, 0)) == 30
+        source.seek((topic, 0), 30)
+        source.pause([(topic, 1)])
+        found = read(source, lambda found: count(found) == 70)
+        assert [offset for offset, _ in found[topic, 0]] == list(range(30, 100))
+
+
+def test_records_larger_than_a_fetch_and_tombstones_are_no_hindrance(kafka: ApacheKafka, client: str) -> None:
+    topic = new_topic(kafka, 1)
+    values = [b"small", b"x" * 20_000_000, None, b"", b"last"]
+    with closing(KafkaProducer(bootstrap_servers=kafka.bootstrap, max_request_size=32_000_000)) as producer:
+        for value in values:
+            producer.send(topic, value, key=b"key", partition=0)
+    with opened(kafka, topic, client) as source:
+        begin(source)
+        assert read(source, lambda found: count(found) == 5) == {(topic, 0): list(enumerate(values))}
+
+
+# kafka-python leaves the sockets of refused connections to the garbage collector.
+@pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning")
+def test_kafka_away_is_found_by_asking_and_reading_goes_on_when_it_is_back(kafka: ApacheKafka, client: str) -> None:
+    topic = new_topic(kafka, 1)
+    send(kafka, topic, [(b"%d" % number, number / 100) for number in range(100)], [0])
+    with opened(kafka, topic, client) as source, ExitStack() as others:
+        leaving = others.enter_context(opened(kafka, topic, client, "group"))
+        begin(leaving)
+        begin(source)
+        read(source, lambda found: count(found) == 100)
+        source.probe()
+        kafka.kill()
+        with pytest.raises(KafkaUnavailable):
+            source.probe()
+        assert not source.poll(0.1, 50).records
+        began = time.monotonic()
+        others.close()
+        assert time.monotonic() - began < 10, "leaving took longer than a stopping process has"
+        kafka.start()
+        send(kafka, topic, [(b"%d" % number, number / 100) for number in range(100, 200)], [0])
+        found = read(source, lambda found: count(found) == 100)
+        assert [offset for offset, _ in found[topic, 0]] == list(range(100, 200))
+        source.probe()
+    gc.collect()
