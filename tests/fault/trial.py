@@ -69,7 +69,7 @@ class NotHeld(AssertionError):
     """What a scenario demands did not hold."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Process:
     """One part of the daemon, as its own process; ``expected`` are the exit codes that are no fault."""
 
@@ -236,12 +236,18 @@ class Trial:
             process.popen.send_signal(signal.SIGTERM)
         for process in running:
             process.popen.wait(_LEAVE_SECONDS)
-        ended = [(each.name, each.popen.returncode, each.log) for each in self.processes if not self._as_expected(each)]
-        if ended:
-            raise NotHeld(f"processes ended by themselves: {ended}")
+        self._see_all_alive()
 
-    def _as_expected(self, process: Process) -> bool:
-        return process.popen.returncode in process.expected
+    def _see_all_alive(self) -> None:
+        """See that no process has ended by itself, or not in good order."""
+        codes = {process: process.popen.poll() for process in self.processes}
+        ended = [
+            f"{process.name} with {code}"
+            for process, code in codes.items()
+            if code is not None and code not in process.expected
+        ]
+        if ended:
+            raise NotHeld(f"ended by themselves: {', '.join(ended)}")
 
     # What the database holds
 
@@ -266,6 +272,7 @@ class Trial:
         """Wait until ``what`` is true, and return the seconds that took; timing decides nothing but in excess."""
         began = time.monotonic()
         while not what():
+            self._see_all_alive()
             if time.monotonic() - began > seconds:
                 raise NotHeld(f"not within {seconds:.0f} s: {told}")
             time.sleep(0.1)

@@ -37,7 +37,7 @@ def broker_far_away(trial: Trial) -> None:
     proxy.latency = 0.0
 
 
-@scenario("9c", "connections to the broker that are half open", quick=True)
+@scenario("9c", "connections to the broker that are half open")
 def connections_half_open(trial: Trial) -> None:
     """Let all connections fall silent without an end; nobody has to start anything again."""
     rounds = 2 if trial.full else 1

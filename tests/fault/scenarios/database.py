@@ -17,7 +17,7 @@ GROWTH_BYTES = 32 << 20
 """What a process may grow by while it waits: its client's buffers fill up."""
 
 
-@scenario("6a", "pg_terminate_backend in a loop", quick=True)
+@scenario("6a", "pg_terminate_backend in a loop")
 def sessions_ended(trial: Trial) -> None:
     rounds = 60 if trial.full else 20
     _start(trial)
