@@ -41,7 +41,6 @@ def deadly(trial: Trial) -> None:
 
     trial.feed.rest()
     trial.wait_for(read, "all read", 400)
-    trial.settle()
     quarantined = trial.query("SELECT partition, first_offset, count FROM dead_letter WHERE reason = 'quarantined'")
     demand(quarantined, [(partition, number // PARTITIONS, 1)], "what is quarantined")
     deaths = sum(process.says("failpoint event:") for process in trial.processes)
