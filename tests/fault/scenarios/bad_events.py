@@ -19,7 +19,7 @@ GROWTH = 160 << 20
 """Bytes that a worker may need beyond what good events need: for 20 MB, as Kafka's client copies them."""
 
 
-@scenario("12", "corrupt bytes, 20 MB, 10,000 deep, a million tags", quick=True)
+@scenario("12", "corrupt bytes, 20 MB, 10,000 deep, a million tags")
 def broken_and_huge(trial: Trial) -> None:
     """After the stream send what breaks decoders and fills memories; watch how large the worker becomes."""
     trial.start("jobs")

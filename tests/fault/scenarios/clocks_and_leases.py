@@ -35,7 +35,7 @@ def clock_is_set(trial: Trial) -> None:
     demand(jobs.says("jobs.clock_set_back"), True, "whether it is told")
 
 
-@scenario("16b", "two processes on one static assignment", quick=True)
+@scenario("16b", "two processes on one static assignment")
 def standby(trial: Trial) -> None:
     """Keep two processes running; end the one that reads, or stop it for longer than its lease."""
     trial.configure('assignment = "static"')

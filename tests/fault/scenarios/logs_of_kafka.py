@@ -70,7 +70,7 @@ def told_of(trial: Trial, name: str) -> set[str]:
     return set.intersection(*told)
 
 
-@scenario("11", "topics deleted and recreated", must=(), quick=True)
+@scenario("11", "topics deleted and recreated", must=())
 def topics_made_anew(trial: Trial) -> None:
     """Make two of three topics anew, one of them shorter and one longer than what was read of it."""
     kafka, (shorter, longer) = trial.services.kafka, (f"{trial.topic}-{name}" for name in ("shorter", "longer"))
