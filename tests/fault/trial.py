@@ -229,6 +229,12 @@ class Trial:
         self.processes.append(process)
         return process
 
+    def start_usual(self) -> None:
+        """Start the jobs and two workers, each of which has its partitions."""
+        self.start("jobs")
+        for _ in range(2):
+            self.wait_until_claimed(self.start())
+
     def stop(self) -> None:
         """Ask all processes to leave; whoever has not ended, or not as expected, is a fault."""
         running = [process for process in self.processes if process.running]

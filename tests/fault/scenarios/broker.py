@@ -9,7 +9,7 @@ from tests.fault.trial import Trial
 @scenario("9a", "the broker started again, and killed")
 def broker_restarted(trial: Trial) -> None:
     rounds = 2 if trial.full else 1
-    _start(trial)
+    trial.start_usual()
     with trial.feed.spread_over(rounds * 60.0):
         for _ in range(rounds):
             trial.wait_until_caught_up()
@@ -25,7 +25,7 @@ def broker_restarted(trial: Trial) -> None:
 def broker_far_away(trial: Trial) -> None:
     """Let an answer take two seconds, while workers join, read, and are killed."""
     proxy = trial.kafka_proxy()
-    _start(trial)
+    trial.start_usual()
     with trial.feed.spread_over(80.0):
         trial.wait_until_caught_up()
         proxy.latency = 1.0
@@ -42,7 +42,7 @@ def connections_half_open(trial: Trial) -> None:
     """Let all connections fall silent without an end; nobody has to start anything again."""
     rounds = 2 if trial.full else 1
     proxy = trial.kafka_proxy()
-    _start(trial)
+    trial.start_usual()
     with trial.feed.spread_over(rounds * 60.0):
         for _ in range(rounds):
             trial.wait_until_caught_up()
@@ -50,9 +50,3 @@ def connections_half_open(trial: Trial) -> None:
             # What came before the silence may still be read; what is sent from now on may not.
             time.sleep(2.0)
             trial.told["caught up after"] = f"{2.0 + trial.wait_until_caught_up():.1f} s"
-
-
-def _start(trial: Trial) -> None:
-    trial.start("jobs")
-    for _ in range(2):
-        trial.wait_until_claimed(trial.start())

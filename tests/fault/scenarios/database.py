@@ -20,7 +20,7 @@ GROWTH_BYTES = 32 << 20
 @scenario("6a", "pg_terminate_backend in a loop")
 def sessions_ended(trial: Trial) -> None:
     rounds = 60 if trial.full else 20
-    _start(trial)
+    trial.start_usual()
     ended = 0
     with trial.feed.spread_over(rounds * 0.6), psycopg.connect(trial.url, autocommit=True) as connection:
         for _ in range(rounds):
@@ -37,7 +37,7 @@ def sessions_ended(trial: Trial) -> None:
 @scenario("6b", "PostgreSQL killed with -9 and started again")
 def server_killed(trial: Trial) -> None:
     rounds = 5 if trial.full else 2
-    _start(trial)
+    trial.start_usual()
     with trial.feed.spread_over(rounds * 20.0):
         for _ in range(rounds):
             time.sleep(trial.chance.uniform(2.0, 6.0))
@@ -52,7 +52,7 @@ def server_killed(trial: Trial) -> None:
 def replies_lost(trial: Trial) -> None:
     rounds = 20 if trial.full else 6
     proxy = trial.postgres_proxy()
-    _start(trial)
+    trial.start_usual()
     with trial.feed.spread_over(rounds * 8.0):
         for _ in range(rounds):
             _lose_a_reply(trial, proxy)
@@ -78,7 +78,7 @@ def _halve_a_reply(trial: Trial, proxy: Proxy) -> None:
 def server_away(trial: Trial) -> None:
     """Stop the server: everybody lives, stays in the group, and does not grow; and all goes on when it is back."""
     seconds = 120.0 if trial.full else 15.0
-    _start(trial)
+    trial.start_usual()
     with trial.feed.spread_over(seconds + 20):
         trial.wait_until_read(0.05)
         before = members(trial)
@@ -93,12 +93,6 @@ def server_away(trial: Trial) -> None:
         raise NotHeld(f"dead: {dead}; the group's members were {before}, then {during}")
     if memory.growth > GROWTH_BYTES:
         raise NotHeld(f"memory was {memory.first}, and at most {memory.most}")
-
-
-def _start(trial: Trial) -> None:
-    trial.start("jobs")
-    for _ in range(2):
-        trial.wait_until_claimed(trial.start())
 
 
 def _kill_hard(services: Services) -> None:
