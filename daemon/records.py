@@ -47,6 +47,18 @@ class Records:
             [record.value for record in given],
         )
 
+    @classmethod
+    def joined(cls, pieces: Sequence["Records"]) -> "Records":
+        """Return the records of several, one after the other."""
+        if len(pieces) == 1:
+            # Nearly always: nothing has to be copied.
+            return pieces[0]
+        return cls(
+            [each for piece in pieces for each in piece.offsets],
+            [each for piece in pieces for each in piece.timestamps_ms],
+            [each for piece in pieces for each in piece.values],
+        )
+
     def __len__(self) -> int:
         return len(self.offsets)
 

@@ -16,6 +16,7 @@ from daemon.kafka_clients import REQUEST_MS, KafkaUnavailable, reaching
 from daemon.records import Records
 from daemon.settings import KafkaSettings
 from daemon.source import Poll
+from daemon.sources.fetched import FetchedRecords
 from sinks.ledger import Partition
 
 __all__ = ["KafkaPythonSource"]
@@ -56,7 +57,10 @@ class _Coordinator(ConsumerCoordinator):  # type: ignore[misc] # likewise
 
 
 class KafkaPythonSource:
-    """A Source on kafka-python, by its public interface but for two things: the ids of topics, and how it joins."""
+    """A Source on kafka-python, by its public interface but for three things.
+
+    They are the ids of topics, how it joins, and how what was fetched is taken apart (``fetched``).
+    """
 
     def __init__(self, settings: KafkaSettings, *, poll_records: int, max_event_bytes: int) -> None:
         self._servers = settings.bootstrap_servers
@@ -84,6 +88,7 @@ class KafkaPythonSource:
                 metadata_max_age_ms=30_000,
                 reconnect_backoff_max_ms=_RECONNECT_MS,
             )
+            self._consumer._fetcher.PartitionRecords = FetchedRecords  # noqa: SLF001
             if not self._static:
                 self._consumer._coordinator.__class__ = _Coordinator  # noqa: SLF001
                 self._consumer.subscribe(topics=list(self._topics), listener=self._flag)
@@ -105,7 +110,7 @@ class KafkaPythonSource:
         if self._flag.raised:
             self._flag.raised = False
             return Poll(rebalanced=True)
-        return Poll({(tp.topic, tp.partition): Records.of(records) for tp, records in found.items()})
+        return Poll({(tp.topic, tp.partition): Records.joined(pieces) for tp, pieces in found.items()})
 
     def partitions(self) -> set[Partition]:
         """See Source."""
