@@ -1,6 +1,5 @@
 """The processes of the daemon: one role each, alone or all of them under a supervisor."""
 
-import gc
 import os
 import signal
 import socket
@@ -25,6 +24,7 @@ from daemon.jobs.retention import RetentionJob
 from daemon.jobs.select import SelectJob
 from daemon.kafka_clients import KafkaUnavailable
 from daemon.logs import configure
+from daemon.memory import prepare_for_many_events
 from daemon.ops import occurrences
 from daemon.ops.health import Health
 from daemon.ops.scratch import counting_directory
@@ -38,7 +38,7 @@ from sinks import metrics
 from sinks.database import Connection, check_version, connect
 from sinks.errors import DatabaseUnavailable, StrandlineError
 
-__all__ = ["ROLES", "alone", "collect_rarely", "supervise"]
+__all__ = ["ROLES", "alone", "supervise"]
 
 log = structlog.get_logger()
 
@@ -49,7 +49,7 @@ SUPERVISOR = "supervisor"
 
 def ingest(settings: Settings, health: Health, stop: Signal) -> None:
     """Consume until told to stop."""
-    collect_rarely()
+    prepare_for_many_events()
     owner = f"{socket.gethostname()}:{os.getpid()}"
     source = None
     while not stop.is_set():
@@ -73,17 +73,6 @@ def ingest(settings: Settings, health: Health, stop: Signal) -> None:
             stop.wait(_RETRY_SECONDS)
         else:
             return
-
-
-def collect_rarely() -> None:
-    """Let the garbage collector look for cycles rarely, and never at what the imports made.
-
-    It counts what is made, not what is lost: by default thousands of records that wait to be counted have it search
-    all of them every few milliseconds. No cycle holds events, so what they take is given back without it.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 20)
 
 
 def jobs(settings: Settings, health: Health, stop: Signal) -> None:

@@ -12,7 +12,7 @@ from benchmarks.contenders.task import Clock, Task, main
 from benchmarks.topics import Topic, events, model_names
 from daemon.accumulate import Accumulation
 from daemon.buffer import NEVER, Cohort
-from daemon.processes import collect_rarely
+from daemon.memory import prepare_for_many_events
 from sinks.controls import ALWAYS, ControlRecord, Controls
 
 
@@ -29,7 +29,7 @@ def run(task: Task, clock: Clock) -> None:
     records = as_records(list(events(topic)))
     size = settings.ingest.poll_records
     polls = itertools.cycle([records[start : start + size] for start in range(0, len(records), size)])
-    collect_rarely()
+    prepare_for_many_events()
     time.sleep(max(0.0, float(task.use or 0) - time.time()))
     clock.start()
     seen, last = 0, time.monotonic()

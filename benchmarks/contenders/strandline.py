@@ -13,7 +13,7 @@ from benchmarks.contenders.learnt import VERSION, learnt_layout
 from benchmarks.contenders.task import Clock, Task, main, resident_bytes
 from benchmarks.topics import SEGMENT_TAG, Topic, model_names
 from daemon.logs import configure
-from daemon.processes import collect_rarely
+from daemon.memory import prepare_for_many_events
 from daemon.settings import Settings
 from daemon.source import Poll, Source
 from daemon.sources.registry import source_of
@@ -64,7 +64,7 @@ def run(task: Task, clock: Clock) -> None:
     if alone:
         prepare(task)
     # As the process of an ingest worker does.
-    collect_rarely()
+    prepare_for_many_events()
     stop = threading.Event()
     ingest = settings.ingest
     open_source = source_of(settings.kafka)
