@@ -3,7 +3,7 @@
 import gc
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 import pytest
 from kafka import KafkaProducer, TopicPartition
@@ -197,6 +197,41 @@ def test_records_larger_than_a_fetch_and_tombstones_are_no_hindrance(kafka: Apac
     with opened(kafka, topic, client) as source:
         begin(source)
         assert read(source, lambda found: count(found) == 5) == {(topic, 0): list(enumerate(values))}
+
+
+def alter(kafka: ApacheKafka, topic: str, old: bytes, new: bytes) -> None:
+    """Change what lies on the broker's disk."""
+    assert len(old) == len(new)
+    [log] = (kafka.directory / "data" / f"{topic}-0").glob("*.log")
+    with log.open("r+b") as file:
+        file.seek(log.read_bytes().index(old))
+        file.write(new)
+
+
+def test_a_batch_that_is_damaged_is_told_until_it_is_whole_again(kafka: ApacheKafka, client: str) -> None:
+    topic = new_topic(kafka, 1)
+    with closing(KafkaProducer(bootstrap_servers=kafka.bootstrap, linger_ms=1000)) as producer:
+        for number in range(30):
+            producer.send(topic, b"number %d" % number, partition=0)
+            if number % 10 == 9:
+                producer.flush()
+    alter(kafka, topic, b"number 15", b"numb\0r 15")
+    with opened(kafka, topic, client) as source:
+        begin(source)
+        assert [offset for offset, _ in read(source, lambda found: count(found) >= 10)[topic, 0]] == list(range(10))
+        for _ in range(2):
+            with pytest.raises(KafkaUnavailable, match=r"(?i)crc"):
+                told(source, lambda poll: bool(poll.records))
+        alter(kafka, topic, b"numb\0r 15", b"number 15")
+        left = [(number, b"number %d" % number) for number in range(10, 30)]
+
+        def rest() -> list[tuple[int, bytes | None]]:
+            # What was fetched before is told once more.
+            with suppress(KafkaUnavailable):
+                return read(source, lambda found: count(found) == 20)[topic, 0]
+            return []
+
+        wait_for(lambda: rest() == left)
 
 
 # kafka-python leaves the sockets of refused connections to the garbage collector.
