@@ -30,8 +30,8 @@ def _collect_rarely() -> None:
 def _keep_what_is_freed() -> None:
     """Let the allocator keep some memory that is free, for what is needed next.
 
-    Else every fetch's buffers are given back and asked for again, page by page: a quarter of what fetching costs. Where
-    the C library is not glibc nothing is changed. See mallopt(3).
+    Else every fetch's buffers are given back and asked for again, page by page: a third of what fetching costs.
+    Where the C library is not glibc nothing is changed. See mallopt(3).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

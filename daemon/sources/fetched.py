@@ -47,7 +47,7 @@ class _WholeBatch(DefaultRecordBatch):  # type: ignore[misc] # kafka-python is n
         if self.records_count:
             appended = self.timestamp_type == self.LOG_APPEND_TIME
             timestamp = self.max_timestamp if appended else self.first_timestamp
-            body = bytes(memoryview(self._buffer)[self._pos :])
+            body = memoryview(self._buffer)[self._pos :]
             batch = RecordBatch(self.base_offset, timestamp, appended, self.records_count, body)
             yield _Whole(self.last_offset, batch, self.size_in_bytes, timestamp, self.timestamp_type)
 

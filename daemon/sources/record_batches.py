@@ -32,7 +32,7 @@ class RecordBatch:
     timestamp_ms: int
     appended: bool
     count: int
-    body: bytes
+    body: bytes | memoryview
 
     def __len__(self) -> int:
         return self.count

@@ -234,6 +234,47 @@ def test_a_batch_that_is_damaged_is_told_until_it_is_whole_again(kafka: ApacheKa
         wait_for(lambda: rest() == left)
 
 
+def test_beside_a_damaged_batch_others_are_read_and_what_is_deleted_up_to_its_end_is_told(
+    kafka: ApacheKafka, client: str
+) -> None:
+    topic = new_topic(kafka, 2)
+    with closing(KafkaProducer(bootstrap_servers=kafka.bootstrap, linger_ms=1000)) as producer:
+        for number in range(20):
+            producer.send(topic, b"number %d" % number, partition=0)
+            producer.send(topic, b"other %d" % number, partition=1)
+            if number % 10 == 9:
+                producer.flush()
+    alter(kafka, topic, b"number 5", b"numb\0r 5")
+    damaged, other = (topic, 0), (topic, 1)
+    found: list[int] = []
+    told_of: set[str] = set()
+
+    def others_are_read() -> bool:
+        try:
+            poll = source.poll(0.1, 50)
+        except KafkaUnavailable as error:
+            told_of.add(str(error))
+            return False
+        assert damaged not in poll.records
+        found.extend(poll.records[other].offsets if other in poll.records else [])
+        return len(found) == 20 and bool(told_of)
+
+    with opened(kafka, topic, client) as source:
+        begin(source, partitions=2)
+        wait_for(others_are_read)
+        assert found == list(range(20))
+        with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
+            admin.delete_records({TopicPartition(*damaged): 10})
+
+        def loss_is_told() -> bool:
+            with suppress(KafkaUnavailable):
+                return source.poll(0.1, 50).out_of_range == {damaged: 0}
+            return False
+
+        wait_for(loss_is_told)
+        assert source.first_offset(damaged) == 10
+
+
 # kafka-python leaves the sockets of refused connections to the garbage collector.
 @pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning")
 def test_kafka_away_is_found_by_asking_and_reading_goes_on_when_it_is_back(kafka: ApacheKafka, client: str) -> None:
