@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from daemon.settings.kafka_security import KafkaSecurity
 from daemon.settings.section import Names, Section
@@ -58,13 +58,6 @@ class KafkaSettings(KafkaSecurity):
         for server in servers:
             check_server(server)
         return servers
-
-    @model_validator(mode="after")
-    def _the_client_knows_the_strategy(self) -> "KafkaSettings":
-        # librdkafka wants partitions paused where we take them out of what it reads.
-        if self.client == "confluent" and self.partition.assignment.strategy == "cooperative-sticky":
-            raise ValueError('partition.assignment.strategy = "cooperative-sticky" needs client = "kafka-python"')
-        return self
 
 
 class PostgresSettings(Section):

@@ -36,7 +36,8 @@ class ConfluentSource:
 
     Which partitions are ours, Kafka's group or a static assignment says; what the library has assigned is only what
     is to be read now, and each time from an offset of ours: the library can seek only where it reads already. So a
-    paused partition is one that it has not, and it never asks for offsets that the group has committed.
+    paused partition is one that it has not, and it never asks for offsets that the group has committed. Under a
+    cooperative assignor the group tells what comes and goes, and so do we tell the library, instead of all at once.
 
     Rebalances are told within ``poll``, on the caller's thread.
     """
@@ -44,6 +45,7 @@ class ConfluentSource:
     def __init__(self, settings: KafkaSettings, *, poll_records: int, max_event_bytes: int) -> None:
         self._settings = settings
         self._static = settings.assignment == "static"
+        self._incremental = not self._static and settings.partition.assignment.strategy == "cooperative-sticky"
         self._ours: set[Partition] = set()
         self._next: dict[Partition, int] = {}
         """What is to be read, and where it goes on."""
@@ -88,14 +90,25 @@ class ConfluentSource:
             )
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._own({(each.topic, each.partition) for each in partitions})
-        consumer.assign([])
-        self._reading.clear()
+        came = {(each.topic, each.partition) for each in partitions}
+        if self._incremental:
+            self._own(self._ours | came)
+            consumer.incremental_assign([])
+        else:
+            self._own(came)
+            consumer.assign([])
+            self._reading.clear()
 
-    def _on_revoke(self, consumer: Consumer, _partitions: list[TopicPartition]) -> None:
-        self._own(set())
-        consumer.unassign()
-        self._reading.clear()
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._incremental:
+            went = {(each.topic, each.partition) for each in partitions}
+            self._own(self._ours - went)
+            consumer.incremental_unassign([TopicPartition(*each) for each in went & self._reading])
+            self._reading -= went
+        else:
+            self._own(set())
+            consumer.unassign()
+            self._reading.clear()
 
     def _own(self, partitions: set[Partition]) -> None:
         self._ours = partitions
@@ -121,10 +134,21 @@ class ConfluentSource:
 
     def _assign(self) -> None:
         """Let the library read what is to be read, from where it goes on."""
-        if self._moved or self._reading != self._next.keys():
+        if not self._moved and self._reading == self._next.keys():
+            return
+        if self._incremental:
+            self._consumer.incremental_unassign(
+                [TopicPartition(*each) for each in self._reading if each in self._moved or each not in self._next]
+            )
+            self._reading -= self._moved
+            self._reading &= self._next.keys()
+            self._consumer.incremental_assign(
+                [TopicPartition(*each, offset) for each, offset in self._next.items() if each not in self._reading]
+            )
+        else:
             self._consumer.assign([TopicPartition(*each, offset) for each, offset in self._next.items()])
-            self._reading = set(self._next)
-            self._moved.clear()
+        self._reading = set(self._next)
+        self._moved.clear()
 
     def _told_by(self, messages: list[Message]) -> Poll:
         out_of_range: dict[Partition, int] = {}

@@ -8,6 +8,7 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Collection
+from itertools import count
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
@@ -21,7 +22,7 @@ from sinks.errors import BadSettings
 __all__ = ["LOG", "client_options", "reach", "unavailable"]
 
 LOG = logging.getLogger("librdkafka")
-_TRY_SECONDS = 0.5
+_FIRST_TRY_SECONDS = 0.5
 _CAUSES_KEPT = 20
 # Its own pauses grow to 10 s: too long to wait for a broker that is back.
 _RECONNECT_MS = 2000
@@ -67,11 +68,15 @@ def unavailable(settings: KafkaSettings, error: KafkaError) -> KafkaUnavailable:
 
 
 def _wait_for_answer(consumer: Consumer, settings: KafkaSettings, causes: Collection[KafkaError]) -> None:
-    """Ask until an answer comes; the last KafkaException is raised when time is up, or the cause found."""
+    """Ask until an answer comes; the last KafkaException is raised when time is up, or the cause found.
+
+    Each try takes longer than the one before: an answer that comes after its try has ended is thrown away, and a
+    broker may be far away; but what stands in the way is only told between tries.
+    """
     until = time.monotonic() + BOOTSTRAP_MS / 1000
-    while True:
+    for doubled in count():
         try:
-            consumer.list_topics(settings.topics[0], timeout=_TRY_SECONDS)
+            consumer.list_topics(settings.topics[0], timeout=_FIRST_TRY_SECONDS * 2**doubled)
         except KafkaException:
             # The causes are told in here: there are no records before anything is subscribed to.
             consumer.poll(0)

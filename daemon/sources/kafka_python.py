@@ -8,6 +8,7 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from kafka.coordinator.base import Generation
 from kafka.coordinator.consumer import ConsumerCoordinator
 from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from kafka.structs import OffsetAndMetadata
@@ -50,10 +51,28 @@ class _Coordinator(ConsumerCoordinator):  # type: ignore[misc] # likewise
 
     A topic that vanishes and is back while others are waited for looks as before to it (3.0.12): it forgot that it was
     joining, sent no heartbeats any more, and read on outside the group, against those who read its partitions there.
+
+    What it was assigned between two polls it threw away, and joined again: all others had to as well, and as long as
+    the answers fell between polls nobody came to read.
     """
+
+    _assigned: tuple[Generation, bytes] | None = None
+    """What a joining ended with that no poll has heard of yet, and as which member."""
 
     def need_rejoin(self) -> bool:
         return bool(self.rejoining or super().need_rejoin())
+
+    async def _do_join_and_sync_async(self) -> bytes:
+        if self._assigned is None or self._assigned[0] != self._generation:
+            assignment = await super()._do_join_and_sync_async()
+            self._assigned = self._generation, assignment
+        return self._assigned[1]
+
+    async def _on_join_complete_async(
+        self, generation: int, member_id: str, protocol: str, member_assignment_bytes: bytes
+    ) -> None:
+        self._assigned = None
+        await super()._on_join_complete_async(generation, member_id, protocol, member_assignment_bytes)
 
 
 class KafkaPythonSource:

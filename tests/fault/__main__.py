@@ -65,7 +65,8 @@ def _play(which: Scenario, services: Services, options: argparse.Namespace) -> t
             minutes=options.minutes,
         )
     except Exception as error:  # noqa: BLE001 - whatever it is, the scenario failed, and the next one is played
-        again = f'make fault ARGS="--scenario {which.name} --seed {options.seed}"'
+        client = f"CLIENT={options.client} " if options.client else ""
+        again = f'make fault {client}ARGS="--scenario {which.name} --seed {options.seed}"'
         print(f"FAILED\n{type(error).__name__}: {error}\nlogs: {directory.relative_to(ROOT)}; again: {again}")
         held, told = False, f"logs: {directory.relative_to(ROOT)}"
     else:

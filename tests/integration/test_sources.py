@@ -23,7 +23,9 @@ Read = dict[Partition, list[tuple[int, bytes | None]]]
 
 
 @contextmanager
-def opened(kafka: ApacheKafka, topic: str, client: str, assignment: str = "static") -> Iterator[Source]:
+def opened(
+    kafka: ApacheKafka, topic: str, client: str, assignment: str = "static", strategy: str = "range"
+) -> Iterator[Source]:
     settings = KafkaSettings.model_validate(
         {
             "bootstrap_servers": [kafka.bootstrap],
@@ -31,6 +33,7 @@ def opened(kafka: ApacheKafka, topic: str, client: str, assignment: str = "stati
             "group": topic,
             "assignment": assignment,
             "client": client,
+            "partition": {"assignment": {"strategy": strategy}},
             "session_timeout_seconds": 6,
         }
     )
@@ -135,16 +138,17 @@ def test_reading_goes_on_where_it_was_sought_and_not_where_it_is_paused(kafka: A
 
 
 @pytest.mark.parametrize("other", CLIENTS)
+@pytest.mark.parametrize("strategy", ["range", "cooperative-sticky"])
 def test_partitions_are_shared_within_a_group_and_rebalances_are_told(
-    kafka: ApacheKafka, client: str, other: str
+    kafka: ApacheKafka, client: str, other: str, strategy: str
 ) -> None:
     topic = new_topic(kafka, 4)
     send(kafka, topic, [(b"%d" % number, number / 100) for number in range(400)], range(4))
-    with opened(kafka, topic, client, "group") as source:
+    with opened(kafka, topic, client, "group", strategy) as source:
         begin(source, partitions=4)
         read(source, lambda found: count(found) == 400)
         source.report({(topic, number): 50 + number for number in range(4)})
-        with opened(kafka, topic, other, "group") as newcomer:
+        with opened(kafka, topic, other, "group", strategy) as newcomer:
 
             def shared() -> bool:
                 polls = [source.poll(0.1, 50), newcomer.poll(0.1, 50)]
@@ -166,6 +170,23 @@ def test_partitions_are_shared_within_a_group_and_rebalances_are_told(
     with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
         committed = admin.list_group_offsets([topic])[topic]
     assert {tp.partition: each.offset for tp, each in committed.items()} == {0: 50, 1: 51, 2: 52, 3: 53}
+
+
+@pytest.mark.parametrize("other", CLIENTS)
+def test_a_group_is_joined_by_members_that_poll_seldom(kafka: ApacheKafka, client: str, other: str) -> None:
+    topic = new_topic(kafka, 4)
+    with opened(kafka, topic, client, "group") as source:
+        begin(source, partitions=4)
+        with opened(kafka, topic, other, "group") as newcomer:
+
+            def shared() -> bool:
+                source.poll(0.01, 50)
+                newcomer.poll(0.01, 50)
+                # Answers of the group come while nobody polls.
+                time.sleep(0.5)
+                return len(source.assigned()) == len(newcomer.assigned()) == 2
+
+            wait_for(shared)
 
 
 def test_an_offset_that_is_not_there_is_told_until_another_is_sought(kafka: ApacheKafka, client: str) -> None:
