@@ -13,7 +13,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
-from daemon.kafka_clients import BOOTSTRAP_MS, KafkaUnavailable, login_failed, tls_context
+from daemon.kafka_clients import BOOTSTRAP_MS, REQUEST_MS, KafkaUnavailable, login_failed, tls_context
 from daemon.kafka_tokens import ClientCredentials, TokenUnavailable
 from daemon.settings import KafkaSettings
 from daemon.settings.kafka_security import SslSettings
@@ -71,16 +71,18 @@ def _wait_for_answer(consumer: Consumer, settings: KafkaSettings, causes: Collec
     """Ask until an answer comes; the last KafkaException is raised when time is up, or the cause found.
 
     Each try takes longer than the one before: an answer that comes after its try has ended is thrown away, and a
-    broker may be far away; but what stands in the way is only told between tries.
+    broker may be far away; but what stands in the way is only told between tries. Where nothing is told to stand in
+    the way there is more time: what it learns from a first broker it asks the others for again.
     """
-    until = time.monotonic() + BOOTSTRAP_MS / 1000
+    began = time.monotonic()
     for doubled in count():
         try:
             consumer.list_topics(settings.topics[0], timeout=_FIRST_TRY_SECONDS * 2**doubled)
         except KafkaException:
             # The causes are told in here: there are no records before anything is subscribed to.
             consumer.poll(0)
-            if time.monotonic() > until or any(each.code() in _DECISIVE for each in causes):
+            patience_ms = BOOTSTRAP_MS if causes else REQUEST_MS
+            if time.monotonic() - began > patience_ms / 1000 or any(each.code() in _DECISIVE for each in causes):
                 raise
         else:
             return
