@@ -26,6 +26,7 @@ __all__ = [
     "REQUEST_MS",
     "KafkaUnavailable",
     "client_options",
+    "heartbeat_ms",
     "login_failed",
     "reaching",
     "tls_context",
@@ -35,6 +36,8 @@ REQUEST_MS = 10_000
 """How long a broker may take to answer."""
 BOOTSTRAP_MS = 5000
 """How long a first answer may take."""
+_HEARTBEAT_MS = 3000
+"""How often members of a group are heard of at least: so long it takes until all know that one came or went."""
 _TIME_IS_UP = (KafkaTimeoutError, RequestTimedOutError)
 _WRONG_HOST = {62, 64}
 """OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
@@ -45,6 +48,11 @@ class KafkaUnavailable(StrandlineError):
 
     retryable = True
     exit_code = 7
+
+
+def heartbeat_ms(settings: KafkaSettings) -> int:
+    """Return how often a member of the group is heard of, in milliseconds; four times in a session or more often."""
+    return max(1, min(_HEARTBEAT_MS, round(settings.session_timeout_seconds * 1000) // 4))
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import cast
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from daemon.kafka_clients import REQUEST_MS, KafkaUnavailable
+from daemon.kafka_clients import REQUEST_MS, KafkaUnavailable, heartbeat_ms
 from daemon.records import Records
 from daemon.settings import KafkaSettings
 from daemon.source import Poll
@@ -65,7 +65,7 @@ class ConfluentSource:
                 "group.id": settings.group,
                 "partition.assignment.strategy": settings.partition.assignment.strategy,
                 "session.timeout.ms": session_ms,
-                "heartbeat.interval.ms": max(1, session_ms // 4),
+                "heartbeat.interval.ms": heartbeat_ms(settings),
                 "max.poll.interval.ms": max(round(settings.max_poll_interval_seconds * 1000), session_ms),
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,

@@ -13,7 +13,7 @@ from kafka.coordinator.consumer import ConsumerCoordinator
 from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from kafka.structs import OffsetAndMetadata
 
-from daemon.kafka_clients import REQUEST_MS, KafkaUnavailable, reaching
+from daemon.kafka_clients import REQUEST_MS, KafkaUnavailable, heartbeat_ms, reaching
 from daemon.records import Records
 from daemon.settings import KafkaSettings
 from daemon.source import Poll
@@ -103,7 +103,7 @@ class KafkaPythonSource:
                 request_timeout_ms=REQUEST_MS,
                 max_poll_interval_ms=round(settings.max_poll_interval_seconds * 1000),
                 partition_assignment_strategy=[_ASSIGNORS[settings.partition.assignment.strategy]],
-                heartbeat_interval_ms=max(1, round(settings.session_timeout_seconds * 1000 / 4)),
+                heartbeat_interval_ms=heartbeat_ms(settings),
                 metadata_max_age_ms=30_000,
                 reconnect_backoff_max_ms=_RECONNECT_MS,
             )
