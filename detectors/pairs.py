@@ -127,31 +127,30 @@ class PairsBlock:
         """Return None: what has no label is in no pair."""
         return None
 
-    def counts_of(self, columns: Columns, groups: NDArray[np.int64], number: int) -> NDArray[np.int64]:
-        """Return how many events of each group are in each cell [number, cells].
+    def counts_of(self, columns: Columns, groups: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+        """Return which of the ``groups`` [n] of events there are, and how many events of each are in each cell.
 
-        ``groups``: int64 [n], the group of each event, below ``number``. Bits of 64 events of a group are one word:
-        XOR, AND and a count of ones.
+        The second is [groups, cells]. Bits of 64 events of a group are one word: XOR, AND and a count of ones.
         """
-        sizes = np.bincount(groups, minlength=number)
+        sizes = np.bincount(groups)
         words = -(-sizes // _WORD)
         present = np.flatnonzero(words)
         starts = (np.cumsum(words) - words)[present]
         bits, known = self._packed(columns, _ordered(groups, sizes, words))
-        counts = np.zeros((number, self.cells), dtype=np.int64)
-        for at in range(0, self._bits.shape[1], _PAIRS):
-            one, other = self._bits[:, at : at + _PAIRS]
-            knows_one, knows_other = self._known[:, at : at + _PAIRS]
+        counts = np.zeros((len(present), len(self.spec.pairs), 2), dtype=np.int64)
+        for at in range(0, len(self.spec.pairs), _PAIRS):
+            piece = slice(at, at + _PAIRS)
+            one, other = self._bits[:, piece]
+            knows_one, knows_other = self._known[:, piece]
             both = known[knows_one]
             both &= known[knows_other]
             differing = bits[one]
             differing ^= bits[other]
             differing &= both
-            in_both, differ = (_ones(each, starts) for each in (both, differing))
-            of_pairs = counts[:, 2 * at : 2 * (at + _PAIRS)]
-            of_pairs[present, 0::2] = (in_both - differ).T
-            of_pairs[present, 1::2] = differ.T
-        return counts
+            counts[:, piece, 0] = _ones(both, starts).T
+            counts[:, piece, 1] = _ones(differing, starts).T
+        counts[..., 0] -= counts[..., 1]
+        return present, counts.reshape(len(present), self.cells)
 
     def _packed(
         self, columns: Columns, order: NDArray[np.intp] | None
@@ -278,8 +277,8 @@ def _ordered(groups: NDArray[np.int64], sizes: NDArray[np.int64], words: NDArray
     return order
 
 
-def _ones(words: NDArray[np.uint64], starts: NDArray[np.int64]) -> NDArray[np.int64]:
+def _ones(words: NDArray[np.uint64], starts: NDArray[np.int64]) -> NDArray[np.integer]:
     """Return how many ones there are in ``words`` [pairs, words] from each of ``starts`` on, [pairs, groups]."""
-    if not words.size:
-        return np.zeros((len(words), len(starts)), dtype=np.int64)
-    return np.add.reduceat(np.bitwise_count(words), starts, axis=1, dtype=np.int64)
+    ones = np.bitwise_count(words)
+    # Groups of few events are a word each.
+    return ones if len(starts) == words.shape[1] else np.add.reduceat(ones, starts, axis=1, dtype=np.int64)

@@ -234,16 +234,18 @@ def _add_cells(summary: Summary, memberships: list[NDArray[np.int64]], columns: 
 
 def _add_pairs(summary: Summary, memberships: list[NDArray[np.int64]], columns: Columns) -> None:
     """Count the pairs that each event is in."""
-    segments = len(summary.layout.segments)
+    outside = len(summary.layout.segments)
     whole = _segment_positions(summary.layout)[WHOLE]
     for block, start in zip(blocks_of(summary.layout), _starts(summary.layout), strict=True):
         if isinstance(block, PairsBlock):
             counts = summary.counts[:, start : start + block.cells]
-            groups = memberships or [np.full(len(columns), segments, dtype=np.int64)]
-            counted = [block.counts_of(columns, member, segments + 1) for member in groups]
-            counts[whole] += counted[0].sum(axis=0)
-            for each in counted:
-                counts += each[:-1]
+            groups = memberships or [np.full(len(columns), outside, dtype=np.int64)]
+            for tag, member in enumerate(groups):
+                segments, counted = block.counts_of(columns, member)
+                if tag == 0:
+                    counts[whole] += counted.sum(axis=0)
+                inside = segments < outside
+                counts[segments[inside]] += counted[inside]
 
 
 def _count(
