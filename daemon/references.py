@@ -106,7 +106,7 @@ def read(settings: Settings, path: Path, model: str, progress: Callable[[int], N
     if events < _LEAST_EVENTS:
         raise BadData(f"{path}: {events} events; a reference needs at least {_LEAST_EVENTS}")
     sampled = counted(growth.with_fields(summary, fields_cap=caps.fields_cap))
-    finished = growth.finished(sampled, classes_cap=caps.classes_cap)
+    finished = growth.finished(sampled, classes_cap=caps.classes_cap, pairs_cap=caps.pairs_cap)
     learnt = replace(finished, segments=(WHOLE, *sorted(segments)[: caps.segments_cap - 1]))
     learnt = learnt.with_block(BlockSpec(ClassesBlock.kind, tuple(sorted(classes)[: caps.classes_cap])))
     return Reference(learnt, counted(learnt), windows=0, calibration=None, source="file")

@@ -16,6 +16,7 @@ from detectors.confidence import ConfidenceBlock
 from detectors.fields import FieldsBlock, path_of
 from detectors.layout import BlockSpec, Layout
 from detectors.numbers import NumberBlock
+from detectors.pairs import PairsBlock
 from detectors.selection import UNCERTAINTY, SelectionBlock
 from detectors.summary import SEGMENT, Summary, sampled_fields, sketch_name
 
@@ -32,7 +33,7 @@ _FIELD_WINDOWS = 3
 _WATCHED = {"number": NumberBlock.kind, "text": CategoryBlock.kind, "boolean": CategoryBlock.kind}
 
 
-def learnt(summaries: Sequence[Summary], *, fields_cap: int, classes_cap: int) -> Layout | None:
+def learnt(summaries: Sequence[Summary], *, fields_cap: int, classes_cap: int, pairs_cap: int) -> Layout | None:
     """Return what is learnt from the windows of one layout that still learns; None if they are not enough.
 
     First the fields, from _LOOKED events or _FIELD_WINDOWS windows; then edges and labels, from a full sample
@@ -53,7 +54,7 @@ def learnt(summaries: Sequence[Summary], *, fields_cap: int, classes_cap: int) -
             return fielded
     if len(whole.sample.hashes) < whole.layout.sample_size and filled < LEARNING_WINDOWS:
         return None
-    return finished(whole, classes_cap=classes_cap)
+    return finished(whole, classes_cap=classes_cap, pairs_cap=pairs_cap)
 
 
 def with_fields(whole: Summary, *, fields_cap: int) -> Layout:
@@ -76,24 +77,29 @@ def with_fields(whole: Summary, *, fields_cap: int) -> Layout:
     return replace(known, blocks=(*known.blocks, *blocks))
 
 
-def finished(whole: Summary, *, classes_cap: int) -> Layout:
+def finished(whole: Summary, *, classes_cap: int, pairs_cap: int) -> Layout:
     """Return the layout that the sample and the sketches of ``whole`` make; it learns no more.
 
-    Classes beyond the cap, the rarest ones, stay counted as other.
+    Classes beyond the cap, the rarest ones, stay counted as other. Of pairs beyond theirs some are chosen for good.
     """
     layout = replace(whole.layout, sample_size=0)
     layout = layout.with_block(ConfidenceBlock.learnt(whole.sample.values[:, 0]))
-    for column, field in enumerate(sampled_fields(layout), start=1):
-        layout = layout.with_block(NumberBlock.learnt(field, whole.sample.values[:, column]))
+    sampled = dict(zip(sampled_fields(layout), whole.sample.values[:, 1:].T, strict=True))
+    for field, values in sampled.items():
+        layout = layout.with_block(NumberBlock.learnt(field, values))
         if field == UNCERTAINTY:
-            layout = layout.with_block(SelectionBlock.learnt(whole.sample.values[:, column]))
+            layout = layout.with_block(SelectionBlock.learnt(values))
     for spec in layout.blocks_of(CategoryBlock.kind):
         layout = layout.with_block(CategoryBlock.learnt(spec.field, whole.sketches.get(sketch_name(spec))))
     classes = layout.block(ClassesBlock.kind)
     sketch = whole.sketches.get(ClassesBlock.kind)
     found = [] if sketch is None else [name for name in sketch.most_frequent() if name not in classes.labels]
     labels = classes.labels + tuple(sorted(found[: max(0, classes_cap - len(classes.labels))]))
-    return layout.with_block(replace(classes, labels=labels))
+    layout = layout.with_block(replace(classes, labels=labels))
+    predicted = Counter([] if sketch is None else (name for _, name in sketch.entries))
+    shares = {name: number / predicted.total() for name, number in predicted.items() if name in labels}
+    pairs = PairsBlock.learnt(sampled, shares, pairs_cap)
+    return replace(layout, blocks=(*layout.blocks, pairs)) if pairs.pairs else layout
 
 
 def grown(layout: Layout, summary: Summary, *, segments_cap: int, classes_cap: int) -> Layout | None:
@@ -113,7 +119,7 @@ def grown(layout: Layout, summary: Summary, *, segments_cap: int, classes_cap: i
     return None if new == layout else new
 
 
-def reached(layout: Layout, *, segments_cap: int, classes_cap: int, fields_cap: int) -> tuple[str, ...]:
+def reached(layout: Layout, *, segments_cap: int, classes_cap: int, fields_cap: int, pairs_cap: int) -> tuple[str, ...]:
     """Return the names of the caps that leave ``layout`` no room: what it meets beyond them is counted as other."""
     fields = layout.blocks_of(NumberBlock.kind) + layout.blocks_of(CategoryBlock.kind)
     # A layout from before fields were watched knows none.
@@ -123,6 +129,7 @@ def reached(layout: Layout, *, segments_cap: int, classes_cap: int, fields_cap: 
         "segments_cap": len(layout.segments) >= segments_cap > 1,
         "classes_cap": len(layout.block(ClassesBlock.kind).labels) >= classes_cap,
         "fields_cap": len(fields) >= fields_cap and len(watchable) > len(fields),
+        "pairs_cap": any(len(spec.pairs) >= pairs_cap for spec in layout.blocks_of(PairsBlock.kind)),
     }
     return tuple(name for name, is_full in full.items() if is_full)
 
@@ -133,6 +140,8 @@ def beyond(summary: Summary, caps: Collection[str]) -> tuple[str, ...]:
         "segments_cap": SEGMENT in summary.sketches,
         "classes_cap": ClassesBlock.kind in summary.sketches,
         "fields_cap": True,
+        # Which pairs are counted was chosen once; what comes is in them, or never was in one.
+        "pairs_cap": False,
     }
     return tuple(cap for cap in caps if met[cap])
 

@@ -115,7 +115,7 @@ def readable(monitor: Monitor, layout: Layout, reference: Layout) -> bool:
         return False
     for spec in reference.blocks:
         found = blocks.get((spec.kind, spec.field))
-        if spec.field and spec.kind in monitor.kinds and found != spec:
+        if (spec.field or spec.pairs) and spec.kind in monitor.kinds and found != spec:
             return False
     return True
 

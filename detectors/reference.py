@@ -103,6 +103,7 @@ def aligned(summary: Summary, layout: Layout) -> Summary | None:
         if (
             (old.kind, old.field) != (new.kind, new.field)
             or old.edges != new.edges
+            or old.pairs != new.pairs
             or old.labels != new.labels[: len(old.labels)]
         ):
             return None

@@ -8,10 +8,11 @@ from detectors.fields import FieldsBlock, MissingMonitor, SchemaMonitor
 from detectors.layout import WHOLE, BlockSpec, Layout
 from detectors.monitors import Monitor
 from detectors.numbers import NumberBlock, NumbersMonitor
+from detectors.pairs import PairsBlock, PairsMonitor
 from detectors.selection import SelectionBlock
 from detectors.traffic import TrafficBlock
 
-__all__ = ["BLOCKS", "FIELD_BLOCKS", "MONITORS", "block_of", "unlearnt_layout"]
+__all__ = ["BLOCKS", "FIELD_BLOCKS", "LEARNT_BLOCKS", "MONITORS", "block_of", "unlearnt_layout"]
 
 BLOCKS: dict[str, type[Block]] = {
     TrafficBlock.kind: TrafficBlock,
@@ -28,6 +29,11 @@ FIELD_BLOCKS: dict[str, type[Block]] = {
 }
 """Those of which a layout has one for each of its fields."""
 
+LEARNT_BLOCKS: dict[str, type[Block]] = {
+    PairsBlock.kind: PairsBlock,
+}
+"""Those that a layout has, one each, once it has learnt and found something for them."""
+
 MONITORS: tuple[Monitor, ...] = (
     ConfidenceMonitor(),
     ClassesMonitor(),
@@ -35,6 +41,7 @@ MONITORS: tuple[Monitor, ...] = (
     CategoriesMonitor(),
     MissingMonitor(),
     SchemaMonitor(),
+    PairsMonitor(),
 )
 
 LEARNING_SAMPLE = 4096
@@ -43,7 +50,7 @@ LEARNING_SAMPLE = 4096
 
 def block_of(spec: BlockSpec) -> Block:
     """Return the block of a spec, ready to count; raises KeyError if there is none of its kind."""
-    return (FIELD_BLOCKS if spec.field else BLOCKS)[spec.kind](spec)
+    return (BLOCKS | FIELD_BLOCKS | LEARNT_BLOCKS)[spec.kind](spec)
 
 
 def unlearnt_layout() -> Layout:

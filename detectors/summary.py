@@ -17,6 +17,7 @@ from detectors.bottomk import Sample, Sketch
 from detectors.columns import DRAWS, Categories, Columns
 from detectors.layout import WHOLE, BlockSpec, Layout
 from detectors.numbers import NumberBlock
+from detectors.pairs import PairsBlock
 from detectors.registry import block_of
 from detectors.traffic import TrafficBlock
 
@@ -180,6 +181,7 @@ def fold(layout: Layout, columns: Columns, *, late: bool = False) -> Summary:
     if late:
         return summary
     _add_cells(summary, memberships, columns)
+    _add_pairs(summary, memberships, columns)
     draws = columns.hashes[:, _SAMPLE_DRAW]
     if layout.sample_size:
         missing = np.full(len(columns), np.nan)
@@ -221,13 +223,29 @@ def _add_cells(summary: Summary, memberships: list[NDArray[np.int64]], columns: 
     ]
     if len(columns) < _MANY_EVENTS:
         # Of a few events together: what each call costs is more than what it counts.
-        width = summary.counts.shape[1]
+        width = max((start + width for start, width, _ in blocks), default=0)
         starts = np.array([start for start, _, _ in blocks], dtype=np.int64)[:, None]
         cells = np.array([cells for _, _, cells in blocks], dtype=np.int64).reshape(len(blocks), len(columns))
-        _count(summary.counts, np.where(cells < 0, -1, cells + starts), width, memberships, summary.layout)
+        _count(summary.counts[:, :width], np.where(cells < 0, -1, cells + starts), width, memberships, summary.layout)
         return
     for start, width, cells in blocks:
         _count(summary.counts[:, start : start + width], cells, width, memberships, summary.layout)
+
+
+def _add_pairs(summary: Summary, memberships: list[NDArray[np.int64]], columns: Columns) -> None:
+    """Count the pairs that each event is in."""
+    outside = len(summary.layout.segments)
+    whole = _segment_positions(summary.layout)[WHOLE]
+    for block, start in zip(blocks_of(summary.layout), _starts(summary.layout), strict=True):
+        if isinstance(block, PairsBlock):
+            counts = summary.counts[:, start : start + block.cells]
+            groups = memberships or [np.full(len(columns), outside, dtype=np.int64)]
+            for tag, member in enumerate(groups):
+                segments, counted = block.counts_of(columns, member)
+                if tag == 0:
+                    counts[whole] += counted.sum(axis=0)
+                inside = segments < outside
+                counts[segments[inside]] += counted[inside]
 
 
 def _count(

@@ -32,7 +32,9 @@ def learnt_layout(settings: Settings, topic: Topic) -> Layout:
     fielded = growth.with_fields(
         summary_of(settings, unlearnt_layout(), sample), fields_cap=settings.detection.fields_cap
     )
-    layout = growth.finished(summary_of(settings, fielded, sample), classes_cap=settings.detection.classes_cap)
+    caps = settings.detection
+    sampled = summary_of(settings, fielded, sample)
+    layout = growth.finished(sampled, classes_cap=caps.classes_cap, pairs_cap=caps.pairs_cap)
     return replace(layout, segments=(WHOLE, *(f"{SEGMENT_TAG}={name}" for name in segment_names(topic.segments))))
 
 

@@ -189,6 +189,7 @@ class _Cohort:
                 [each for _, each in past if each.layout == latest],
                 fields_cap=self._all.detection.fields_cap,
                 classes_cap=self._all.detection.classes_cap,
+                pairs_cap=self._all.detection.pairs_cap,
             )
             wanted = None if learnt is None else growth.grown(learnt, summary, **caps) or learnt
         else:

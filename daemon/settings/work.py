@@ -35,6 +35,7 @@ class DetectionSettings(Section):
     segments_cap: Annotated[int, Field(ge=1, le=256)] = 256
     classes_cap: Annotated[int, Field(ge=1, le=100_000)] = 1000
     fields_cap: Annotated[int, Field(ge=1, le=10_000)] = 100
+    pairs_cap: Annotated[int, Field(ge=0, le=100_000)] = 200
     models_cap: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
 
     @property
@@ -44,6 +45,7 @@ class DetectionSettings(Section):
             "segments_cap": self.segments_cap,
             "classes_cap": self.classes_cap,
             "fields_cap": self.fields_cap,
+            "pairs_cap": self.pairs_cap,
         }
 
 

@@ -18,7 +18,7 @@ from sinks.database import Connection, connect
 from tests.harness import START_SECONDS, new_topic, query, send, settings_for, wait_for, working
 from tests.services import ApacheKafka
 
-CAPS = {"segments_cap": 8, "classes_cap": 10, "fields_cap": 6, "models_cap": 5}
+CAPS = {"segments_cap": 8, "classes_cap": 10, "fields_cap": 6, "pairs_cap": 3, "models_cap": 5}
 NOVEL_KEPT, NOVEL_A_COMMIT = 20, 64
 ROUNDS, EVENTS, WINDOWS = 7, 3000, 2
 WINDOW_SECONDS = 300
@@ -41,7 +41,10 @@ def flood(number: int) -> bytes:
             "version": "1",
             "prediction": f"class-{number:0100}",
             "confidence": 0.9,
-            "features": {f"feature-{number:050}": number, **{f"usual-{each}": each for each in range(9)}},
+            "features": {
+                f"feature-{number:050}": number,
+                **{f"usual-{each}": number * (each + 3) % 101 for each in range(9)},
+            },
             "tags": {"region": f"region-{number:0100}", f"tag-{number:050}": "x"},
         }
     ).encode()
@@ -92,6 +95,7 @@ def test_a_flood_of_names_fills_nothing_and_is_told(kafka: ApacheKafka, database
     assert max(len(each.segments) for each in layouts) == CAPS["segments_cap"]
     assert max(len(each.block(ClassesBlock.kind).labels) for each in layouts) == CAPS["classes_cap"]
     assert max(len(each.blocks_of("number") + each.blocks_of("category")) for each in layouts) == CAPS["fields_cap"]
+    assert max(len(spec.pairs) for each in layouts for spec in each.blocks_of("pairs")) == CAPS["pairs_cap"]
     assert any(reached(each, **caps) == tuple(caps) for each in layouts)
 
     # What is beyond the caps is counted all the same.

@@ -28,6 +28,13 @@ SPECS = (
     BlockSpec("number", edges=(-1.0, 0.0, 2.5), field="features.age"),
     BlockSpec("category", labels=("x", "y"), field="features.colour"),
     BlockSpec("number", field="features.absent"),
+    BlockSpec("number", edges=(0.0,), field="features.width"),
+    BlockSpec(
+        "pairs",
+        labels=("features.age", "features.width", "a"),
+        edges=(0.0, 0.0, 2.5, 1.0),
+        pairs=((0, 1), (0, 4), (1, 4), (2, 3)),
+    ),
 )
 FIELDS = (
     *unlearnt_layout().blocks,
@@ -53,6 +60,7 @@ class Row:
     hashes: tuple[int, ...]
     defects: int
     age: float
+    width: float
     colour: str | None
     wrong: bool
     sighted: tuple[str, ...]
@@ -61,6 +69,7 @@ class Row:
 shares = st.just(np.nan) | st.floats(0, 1) | st.sampled_from([0.0, 0.25, 0.5, 0.9, 1.0])
 # Few different hashes: events that came twice, and draws that are equal by chance.
 hashes = st.integers(0, 6) | st.integers(0, 2**64 - 1)
+numbers = st.sampled_from([np.nan, -1.0, 0.0, 2.5, 1e300]) | st.floats(-3, 3)
 rows = st.builds(
     Row,
     shares,
@@ -70,7 +79,8 @@ rows = st.builds(
     st.none() | st.sampled_from(["gold", "tin"]),
     st.tuples(*[hashes] * len(DRAWS)),
     st.integers(0, 2 ** len(DEFECTS) - 1),
-    st.sampled_from([np.nan, -1.0, 0.0, 2.5, 1e300]) | st.floats(-3, 3),
+    numbers,
+    numbers,
     st.none() | st.sampled_from(["x", "y", "z", ""]),
     st.booleans(),
     st.lists(st.sampled_from(["number features.age", "text tags.region", "other features.new"]), unique=True).map(
@@ -91,6 +101,7 @@ def many(count: int, seed: int) -> list[Row]:
             None,
             tuple(chance.getrandbits(64) for _ in DRAWS),
             0,
+            chance.choice([np.nan, chance.gauss(0, 1)]),
             chance.choice([np.nan, chance.gauss(0, 1)]),
             chance.choice([None, "x", f"colour-{chance.randrange(90)}"]),
             chance.random() < 0.1,
@@ -123,7 +134,10 @@ def columns_of(some: list[Row]) -> Columns:
         tags={"region": categories([row.region for row in some]), "tier": categories([row.tier for row in some])},
         hashes=np.array([row.hashes for row in some], dtype=np.uint64).reshape(-1, len(DRAWS)),
         defects=np.array([row.defects for row in some], dtype=np.uint32),
-        numbers={"features.age": np.array([np.nan if row.wrong else row.age for row in some], dtype=np.float64)},
+        numbers={
+            "features.age": np.array([np.nan if row.wrong else row.age for row in some], dtype=np.float64),
+            "features.width": np.array([row.width for row in some], dtype=np.float64),
+        },
         texts={"features.colour": categories([row.colour for row in some])},
         wrong={"features.age": np.array([row.wrong for row in some], dtype=np.bool_)},
         sightings=Sightings(
@@ -237,6 +251,34 @@ def test_what_is_counted_is_what_came(some: list[Row]) -> None:
     ]
     assert summary.total("fields", "looked")[0] == sum(bool(row.sighted) for row in some)
     assert summary.total("fields", "appeared")[0] == sum(bool(row.sighted) for row in some)
+
+
+def matrix_of(rows: list[Row]) -> list[list[int]]:
+    """Return the cells of the pairs, counted event by event."""
+    cells = [[0, 0] for _ in range(4)]
+    for row in rows:
+        age = None if row.wrong or np.isnan(row.age) else row.age
+        width = None if np.isnan(row.width) else row.width
+        if age is not None and width is not None:
+            cells[0][(age > 0) != (width > 0)] += 1
+            cells[3][(abs(age) > 2.5) != (abs(width) > 1)] += 1
+        for cell, number in ((1, age), (2, width)):
+            if number is not None and row.predicted == "a":
+                cells[cell][number <= 0] += 1
+    return cells
+
+
+@settings(max_examples=100, deadline=None)
+@given(some=events)
+def test_pairs_are_counted_in_every_segment(some: list[Row]) -> None:
+    summary = fold(LAYOUTS["learnt"], columns_of(some))
+    found = summary.cells("pairs").reshape(4, 4, 2).tolist()
+    assert found == [
+        matrix_of(some),
+        matrix_of([row for row in some if row.region == "eu"]),
+        matrix_of([row for row in some if row.tier == "gold"]),
+        matrix_of([row for row in some if row.region == "us"]),
+    ]
 
 
 def smallest(entries: list[Any], size: int) -> list[Any]:

@@ -64,7 +64,7 @@ def learnt_layout(random: np.random.Generator) -> Layout:
     seen: list[Summary] = []
     for _ in range(20):
         seen.append(fold(layout, columns_of(random, 1000, World())))
-        found = growth.learnt(seen, fields_cap=10, classes_cap=10)
+        found = growth.learnt(seen, fields_cap=10, classes_cap=10, pairs_cap=10)
         if found is not None:
             if not found.sample_size:
                 return found
@@ -104,7 +104,7 @@ def test_no_more_fields_are_watched_than_the_cap_allows() -> None:
     some = fold(
         unlearnt_layout(), columns_of(random, 2000, World(new=tuple(f"number features.f{n}" for n in range(50))))
     )
-    layout = growth.learnt([some], fields_cap=7, classes_cap=10)
+    layout = growth.learnt([some], fields_cap=7, classes_cap=10, pairs_cap=10)
     assert layout is not None
     assert sum(bool(spec.field) for spec in layout.blocks) == 7
     assert len(layout.block("fields").labels) == 54
@@ -179,7 +179,7 @@ def test_a_reference_from_before_fields_were_watched_goes_on_as_it_was() -> None
     stream = Stream(layout, reference)
     assert not fired(run(stream, random, 5, World(shift=3.0, wrong=0.5)))
     assert set(stream.steps[-1].readings.monitors) >= {"confidence", "classes"}
-    assert growth.reached(old, segments_cap=5, classes_cap=10, fields_cap=1) == ()
+    assert growth.reached(old, segments_cap=5, classes_cap=10, fields_cap=1, pairs_cap=1) == ()
 
 
 def test_caps_hold_while_learning_and_are_told() -> None:
@@ -188,11 +188,11 @@ def test_caps_hold_while_learning_and_are_told() -> None:
     codes = np.concatenate([np.arange(5).repeat(100), np.arange(50)]).astype(np.int64)
     columns = replace(columns_of(random, len(codes), World()), predicted=Categories(codes, names))
     summary = fold(unlearnt_layout(), columns)
-    layout = growth.finished(summary, classes_cap=10)
+    layout = growth.finished(summary, classes_cap=10, pairs_cap=10)
     (classes,) = layout.blocks_of("classes")
     assert len(classes.labels) == 10
     assert set(names[:5]) < set(classes.labels)
-    caps = {"segments_cap": 5, "classes_cap": 10, "fields_cap": 1}
+    caps = {"segments_cap": 5, "classes_cap": 10, "fields_cap": 1, "pairs_cap": 10}
     assert growth.reached(layout, **caps) == ("classes_cap",)
     assert growth.beyond(fold(layout, columns), growth.reached(layout, **caps)) == ("classes_cap",)
     few = columns.take(np.flatnonzero(codes == 0))
