@@ -1,6 +1,6 @@
 """One window of one cohort: the state before it and its summary in, the state after it and readings out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,9 @@ def step(
     windows = Windows(layout, window, summary, history)
     if reference is None:
         return _learning(windows, state, thresholds, tuple(transitions))
+    if state is not None:
+        state, outdated = _without_outdated(state, reference)
+        transitions += dropped(outdated, window, thresholds, "other questions are asked by now")
 
     after = _grown(state, layout, reference, window)
     watching: dict[str, Watch] = {}
@@ -123,7 +126,11 @@ def _fresh(layout: Layout, reference: Reference, window: int) -> CohortState:
             continue
         rows = rows_of(monitor, reference, layout.segments)
         known = (reference.calibration or {}).get(monitor.name)
-        varied = Variation.unknown(len(rows), len(names)) if known is None else known.take(rows)
+        if known is None or known.design_effect.shape[1] != len(names):
+            # It was learnt by a version that asked other questions.
+            varied = Variation.unknown(len(rows), len(names))
+        else:
+            varied = known.take(rows)
         null = nulls(monitor, reference, layout.segments, varied, _components(reference))
         fresh.monitors[monitor.name] = MonitorState.fresh(names, null, varied, window)
         # A segment that is compared with the whole model, or was too sparse, has yet to show how it varies.
@@ -131,6 +138,17 @@ def _fresh(layout: Layout, reference: Reference, window: int) -> CohortState:
         watched = (null.bound < CERTAIN).any(axis=1)
         fresh.calibrated &= ~watched | (own & varied.measured)
     return fresh
+
+
+def _without_outdated(state: CohortState, reference: Reference) -> tuple[CohortState, CohortState]:
+    """Return the state without the monitors that ask other questions by now than when it was made, and with them alone.
+
+    Their evidence says nothing about the questions of now: they begin again.
+    """
+    asked = {monitor.name: questions_of(monitor, reference.layout).names for monitor in MONITORS}
+    same = {name: mine for name, mine in state.monitors.items() if asked.get(name, mine.names) == mine.names}
+    others = {name: mine for name, mine in state.monitors.items() if name not in same}
+    return replace(state, monitors=same), replace(state, monitors=others)
 
 
 def _grown(state: CohortState | None, layout: Layout, reference: Reference, window: int) -> CohortState:
@@ -145,6 +163,9 @@ def _grown(state: CohortState | None, layout: Layout, reference: Reference, wind
     grown.segments = layout.segments
     grown.quiet = np.concatenate([state.quiet, fresh.quiet[rows:]])
     grown.calibrated = np.concatenate([state.calibrated, fresh.calibrated[rows:]])
+    if _missing(state, reference):
+        # The windows that others were calibrated on did not measure what begins now.
+        grown.calibrated[:rows] &= fresh.calibrated[:rows]
     for name, begun in fresh.monitors.items():
         mine = grown.monitors.get(name)
         grown.monitors[name] = begun if mine is None else mine.joined(begun.rows(slice(rows, None)))
@@ -152,7 +173,7 @@ def _grown(state: CohortState | None, layout: Layout, reference: Reference, wind
 
 
 def _missing(state: CohortState, reference: Reference) -> bool:
-    """Return whether a monitor of the reference has no state yet: it is newer than the state."""
+    """Return whether a monitor of the reference has no state yet: it, or what it asks, is newer than the state."""
     return any(monitor.name not in state.monitors for monitor in MONITORS if watches(monitor, reference.layout))
 
 
