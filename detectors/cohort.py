@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from detectors.alarms import Watch, update
 from detectors.bets import CERTAIN
 from detectors.budget import Budget
+from detectors.effects import effects_of
 from detectors.evidence import FLOOR
 from detectors.layout import Layout
 from detectors.learning import HISTORY_WINDOWS, History, Windows, calibrate, learn
@@ -93,7 +94,7 @@ def step(
         for position, monitor in enumerate(MONITORS)
     ]
     _calibrate(after, list(watching.values()), windows, reference)
-    return Step(after, table(layout, MONITORS, columns), tuple(transitions), None)
+    return Step(after, table(layout, MONITORS, columns, effects_of(summary, reference)), tuple(transitions), None)
 
 
 def _learning(
@@ -107,7 +108,8 @@ def _learning(
     after = CohortState.fresh("", layout.segments)
     after.learning = counted
     columns = [blank(monitor, windows.summary, thresholds[:, position]) for position, monitor in enumerate(MONITORS)]
-    return Step(after, table(layout, MONITORS, columns), transitions, proposal)
+    readings = table(layout, MONITORS, columns, effects_of(windows.summary, None))
+    return Step(after, readings, transitions, proposal)
 
 
 def _components(reference: Reference) -> int:
