@@ -25,7 +25,7 @@ from daemon.slots import FieldColumns, joined
 from daemon.surety import told_confidence, told_probabilities
 from daemon.taking import DEFECT, Cohort, Taken, Taking
 from detectors.columns import DRAWS, Categories, Columns
-from detectors.probabilities import top_two
+from detectors.probabilities import entropy, top_two
 from sinks.effects import DeadLetter
 
 __all__ = ["NEVER", "Batch", "Buffer", "Cohort"]
@@ -250,6 +250,7 @@ class Buffer:
                 hashes=self._draws(),
                 defects=flags,
                 doubt=None if own is None else own[:, _DOUBT],
+                entropy=entropy(flat, lengths, valid) if len(flat) else None,
             ),
             cohorts=np.concatenate([piece.cohorts for piece in pieces]),
             time_us=np.concatenate([piece.time_us for piece in pieces]),

@@ -1,6 +1,6 @@
 """One window of one cohort: the state before it and its summary in, the state after it and readings out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from detectors.alarms import Watch, update
 from detectors.bets import CERTAIN
 from detectors.budget import Budget
+from detectors.effects import effects_of
 from detectors.evidence import FLOOR
 from detectors.layout import Layout
 from detectors.learning import HISTORY_WINDOWS, History, Windows, calibrate, learn
@@ -69,6 +70,9 @@ def step(
     windows = Windows(layout, window, summary, history)
     if reference is None:
         return _learning(windows, state, thresholds, tuple(transitions))
+    if state is not None:
+        state, outdated = _without_outdated(state, reference)
+        transitions += dropped(outdated, window, thresholds, "other questions are asked by now")
 
     after = _grown(state, layout, reference, window)
     watching: dict[str, Watch] = {}
@@ -90,7 +94,7 @@ def step(
         for position, monitor in enumerate(MONITORS)
     ]
     _calibrate(after, list(watching.values()), windows, reference)
-    return Step(after, table(layout, MONITORS, columns), tuple(transitions), None)
+    return Step(after, table(layout, MONITORS, columns, effects_of(summary, reference)), tuple(transitions), None)
 
 
 def _learning(
@@ -104,7 +108,8 @@ def _learning(
     after = CohortState.fresh("", layout.segments)
     after.learning = counted
     columns = [blank(monitor, windows.summary, thresholds[:, position]) for position, monitor in enumerate(MONITORS)]
-    return Step(after, table(layout, MONITORS, columns), transitions, proposal)
+    readings = table(layout, MONITORS, columns, effects_of(windows.summary, None))
+    return Step(after, readings, transitions, proposal)
 
 
 def _components(reference: Reference) -> int:
@@ -123,7 +128,11 @@ def _fresh(layout: Layout, reference: Reference, window: int) -> CohortState:
             continue
         rows = rows_of(monitor, reference, layout.segments)
         known = (reference.calibration or {}).get(monitor.name)
-        varied = Variation.unknown(len(rows), len(names)) if known is None else known.take(rows)
+        if known is None or known.design_effect.shape[1] != len(names):
+            # It was learnt by a version that asked other questions.
+            varied = Variation.unknown(len(rows), len(names))
+        else:
+            varied = known.take(rows)
         null = nulls(monitor, reference, layout.segments, varied, _components(reference))
         fresh.monitors[monitor.name] = MonitorState.fresh(names, null, varied, window)
         # A segment that is compared with the whole model, or was too sparse, has yet to show how it varies.
@@ -131,6 +140,17 @@ def _fresh(layout: Layout, reference: Reference, window: int) -> CohortState:
         watched = (null.bound < CERTAIN).any(axis=1)
         fresh.calibrated &= ~watched | (own & varied.measured)
     return fresh
+
+
+def _without_outdated(state: CohortState, reference: Reference) -> tuple[CohortState, CohortState]:
+    """Return the state without the monitors that ask other questions by now than when it was made, and with them alone.
+
+    Their evidence says nothing about the questions of now: they begin again.
+    """
+    asked = {monitor.name: questions_of(monitor, reference.layout).names for monitor in MONITORS}
+    same = {name: mine for name, mine in state.monitors.items() if asked.get(name, mine.names) == mine.names}
+    others = {name: mine for name, mine in state.monitors.items() if name not in same}
+    return replace(state, monitors=same), replace(state, monitors=others)
 
 
 def _grown(state: CohortState | None, layout: Layout, reference: Reference, window: int) -> CohortState:
@@ -145,6 +165,9 @@ def _grown(state: CohortState | None, layout: Layout, reference: Reference, wind
     grown.segments = layout.segments
     grown.quiet = np.concatenate([state.quiet, fresh.quiet[rows:]])
     grown.calibrated = np.concatenate([state.calibrated, fresh.calibrated[rows:]])
+    if _missing(state, reference):
+        # The windows that others were calibrated on did not measure what begins now.
+        grown.calibrated[:rows] &= fresh.calibrated[:rows]
     for name, begun in fresh.monitors.items():
         mine = grown.monitors.get(name)
         grown.monitors[name] = begun if mine is None else mine.joined(begun.rows(slice(rows, None)))
@@ -152,7 +175,7 @@ def _grown(state: CohortState | None, layout: Layout, reference: Reference, wind
 
 
 def _missing(state: CohortState, reference: Reference) -> bool:
-    """Return whether a monitor of the reference has no state yet: it is newer than the state."""
+    """Return whether a monitor of the reference has no state yet: it, or what it asks, is newer than the state."""
     return any(monitor.name not in state.monitors for monitor in MONITORS if watches(monitor, reference.layout))
 
 

@@ -73,7 +73,8 @@ class Columns:
     ``confidence``, ``margin``: float64 [n] in [0, 1], NaN where unknown. ``predicted``: the predicted class.
     ``tags``: the values of the tags that make segments. ``hashes``: uint64 [n, 4], a uniform draw for each of
     DRAWS. ``defects``: uint32 [n], bits as in DEFECTS. ``doubt``: float64 [n] in [0, 1], the expected error where an
-    event tells it otherwise than by its confidence, else NaN; None if none does.
+    event tells it otherwise than by its confidence, else NaN; None if none does. ``entropy``: float64 [n] in [0, 1],
+    that of the probabilities as a part of the largest possible, NaN where unknown as ``margin`` is; None if all are.
 
     By path of the field ("features.age", "tags.region", "prediction", "uncertainty", "objects.count"):
     ``numbers``: float64 [n], NaN where missing. ``texts``: code -1 where missing; booleans are "true" and
@@ -93,6 +94,7 @@ class Columns:
     texts: Mapping[str, Categories] = field(default_factory=dict)
     wrong: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     sightings: Sightings | None = None
+    entropy: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.confidence)
@@ -111,6 +113,7 @@ class Columns:
             texts={path: texts.take(rows) for path, texts in self.texts.items()},
             wrong={path: found[rows] for path, found in self.wrong.items()},
             sightings=None if self.sightings is None else self.sightings.take(rows),
+            entropy=None if self.entropy is None else self.entropy[rows],
         )
 
 

@@ -11,17 +11,23 @@ from detectors.blocks import Unseen
 from detectors.columns import UNIT, Columns, fixed_point
 from detectors.layout import BlockSpec, Layout
 from detectors.monitors import Questions
-from detectors.tolerance import Variation, mean_bound
+from detectors.tolerance import Variation, mean_bound, plain_rise_bound
 
 if TYPE_CHECKING:
     from detectors.summary import Summary
 
-__all__ = ["ConfidenceBlock", "ConfidenceMonitor"]
+__all__ = ["SURE", "ConfidenceBlock", "ConfidenceMonitor", "ConfidenceSharesMonitor"]
 
 BINS = 32
 """Bins of the histogram, of equal probability in the sample from which the edges are learnt."""
+SURE = 0.99
+"""Above this confidence a model claims to be wrong less than once in a hundred times; always an edge."""
+LOW_PART = 12
+"""The line of low confidence is the edge at a twelfth of the edges: with 31 different ones about the lowest tenth."""
 TOLERANCE = 0.02
 """A decline of the mean confidence by less than this is too small to matter."""
+SHARE_TOLERANCE = 0.02
+"""A rise of the share of low, or of very high, confidences by less than this is too small to matter."""
 
 
 class ConfidenceBlock:
@@ -44,12 +50,12 @@ class ConfidenceBlock:
 
     @classmethod
     def learnt(cls, sample: NDArray[np.float64]) -> BlockSpec:
-        """Return the spec whose edges are quantiles of ``sample`` [n]; NaN is left out, equal edges are one."""
+        """Return the spec whose edges are SURE and quantiles of ``sample`` [n]; NaN is left out, equal ones are one."""
         known = sample[~np.isnan(sample)]
         if not len(known):
             return BlockSpec(cls.kind)
         quantiles = np.quantile(known, np.arange(1, BINS) / BINS, method="inverted_cdf")
-        return BlockSpec(cls.kind, edges=tuple(float(edge) for edge in np.unique(quantiles)))
+        return BlockSpec(cls.kind, edges=tuple(float(edge) for edge in np.unique([*quantiles, SURE])))
 
     def cell_of(self, columns: Columns) -> NDArray[np.int64] | None:
         """Return each event's bin [n], the last cell where there is no confidence."""
@@ -64,6 +70,14 @@ class ConfidenceBlock:
     def unseen(self, columns: Columns) -> Unseen | None:
         """Return None: there are no labels."""
         return None
+
+
+def _lines(layout: Layout) -> tuple[float, float]:
+    """Return the line of low confidence and SURE, NaN for what the layout has no edge for."""
+    edges = layout.block(ConfidenceBlock.kind).edges
+    sure = SURE if SURE in edges else np.nan
+    # Where nearly all are sure, low are those that are not.
+    return (float(np.fmin(edges[len(edges) // LOW_PART], sure)) if edges else np.nan), sure
 
 
 class ConfidenceMonitor:
@@ -97,3 +111,46 @@ class ConfidenceMonitor:
         mean = reference.first / n
         variance = np.maximum(reference.second / n - mean**2, 0.0)
         return mean_bound(mean, variance, reference.n, varied, TOLERANCE, log_error)
+
+
+class ConfidenceSharesMonitor:
+    """The share of events with low confidence, rising, and of those with a confidence above SURE, rising.
+
+    The first finds that some events became hard while the mean hardly moves; the second overconfidence, which the
+    mean takes for good news.
+    """
+
+    name: ClassVar[str] = "confidence_shares"
+    unit: ClassVar[str] = "share"
+    kinds: ClassVar[tuple[str, ...]] = (ConfidenceBlock.kind,)
+    exact: ClassVar[bool] = True
+
+    def questions(self, reference: Layout) -> Questions:
+        """Return a component for each line that the reference has an edge for."""
+        low, sure = _lines(reference)
+        names = [] if np.isnan(low) else [f"share with confidence ≤ {low:.6g} rising"]
+        names += [] if np.isnan(sure) else [f"share with confidence > {sure:.6g} rising"]
+        return Questions(tuple(names), np.zeros(len(names), dtype=np.bool_))
+
+    def moments(self, summary: "Summary", reference: Layout) -> Moments:
+        """Return the number of events with a confidence, and of those beyond each line.
+
+        A window that was counted with other edges has no events here.
+        """
+        edges = summary.layout.block(ConfidenceBlock.kind).edges
+        low, sure = _lines(reference)
+        lines = [line for line in (low, sure) if not np.isnan(line)]
+        counted = np.cumsum(summary.cells(ConfidenceBlock.kind)[:, :-1], axis=1)
+        n = counted[:, -1]
+        if any(line not in edges for line in lines):
+            nothing = np.zeros_like(n)
+            return Moments.of_counts(nothing, np.zeros((len(n), len(lines)), dtype=np.int64))
+        below = [counted[:, edges.index(line)] for line in lines]
+        return Moments.of_counts(n, np.stack([*below[:1], *(n - each for each in below[1:])], axis=1))
+
+    def bounds(
+        self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float
+    ) -> NDArray[np.float64]:
+        """Return the bounds of the shares."""
+        share = reference.first / np.maximum(reference.n, 1.0)[:, None]
+        return plain_rise_bound(share, reference.n, varied, SHARE_TOLERANCE, log_error)

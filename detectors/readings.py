@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from detectors.arrays import pack, unpack
 
-__all__ = ["STATUSES", "Contributor", "Reading", "Readings", "Transition"]
+__all__ = ["STATUSES", "Contributor", "Effect", "EffectName", "Reading", "Readings", "Transition"]
 
 STATUSES = ("learning", "calibrating", "ok", "pending", "firing")
 """What ``Readings.status`` counts: the status of a monitor in a segment."""
@@ -23,6 +23,22 @@ class Contributor(NamedTuple):
     label: str
     before: float
     after: float
+
+
+class EffectName(NamedTuple):
+    """Which effect size: of which monitor, of what (a field, or the predicted class), in which measure."""
+
+    monitor: str
+    subject: str
+    measure: str
+
+
+class Effect(NamedTuple):
+    """By how much a distribution differs from the reference's."""
+
+    subject: str
+    measure: str
+    value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +58,7 @@ class Reading:
     log_evidence: float
     log_threshold: float
     contributors: tuple[Contributor, ...]
+    effects: tuple[Effect, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +98,15 @@ class Readings:
     ``estimate`` with its 95 % interval [``low``, ``high``], ``reference`` and ``tolerance`` are those of
     ``component``, the index of the component with the most evidence (``components[monitor][index]`` is its
     name), in the monitor's unit. A monitor alarms when ``log_evidence`` reaches ``log_threshold``.
-    ``status`` is an index into STATUSES. Numbers that are not known are NaN.
+    ``status`` is an index into STATUSES. Numbers that are not known are NaN. ``effects``: the effect sizes,
+    float32 [segments, len(effect_names)].
     """
 
     segments: tuple[str, ...]
     monitors: tuple[str, ...]
     units: tuple[str, ...]
     components: tuple[tuple[str, ...], ...]
+    effect_names: tuple[EffectName, ...]
     n: NDArray[np.int64]
     estimate: NDArray[np.float64]
     low: NDArray[np.float64]
@@ -98,6 +117,7 @@ class Readings:
     log_threshold: NDArray[np.float64]
     status: NDArray[np.int8]
     component: NDArray[np.int32]
+    effects: NDArray[np.float32]
 
     def to_bytes(self) -> bytes:
         """Return the readings as bytes: equal readings give equal bytes."""
@@ -107,12 +127,13 @@ class Readings:
             "monitors": self.monitors,
             "units": self.units,
             "components": self.components,
+            "effect_names": self.effect_names,
         }
         return pack(meta, {name: getattr(self, name) for name in _ARRAYS})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Readings":
-        """Return the readings that :meth:`to_bytes` wrote.
+        """Return the readings that :meth:`to_bytes` wrote; without effect sizes if there were none at the time.
 
         Raises
         ------
@@ -122,11 +143,13 @@ class Readings:
         meta, arrays = unpack(data)
         if meta["format"] != _FORMAT:
             raise ValueError(f"readings of format {meta['format']}, this version reads format {_FORMAT}")
+        arrays.setdefault("effects", np.zeros((len(meta["segments"]), 0), dtype=np.float32))
         return cls(
             segments=tuple(meta["segments"]),
             monitors=tuple(meta["monitors"]),
             units=tuple(meta["units"]),
             components=tuple(tuple(names) for names in meta["components"]),
+            effect_names=tuple(EffectName(*name) for name in meta.get("effect_names", ())),
             **{name: arrays[name] for name in _ARRAYS},
         )
 
@@ -157,7 +180,12 @@ class Readings:
             log_evidence=float(self.log_evidence[at]),
             log_threshold=float(self.log_threshold[at]),
             contributors=contributors,
+            effects=tuple(
+                Effect(name.subject, name.measure, float(value))
+                for name, value in zip(self.effect_names, self.effects[segment], strict=True)
+                if name.monitor == self.monitors[monitor]
+            ),
         )
 
 
-_ARRAYS = tuple(field.name for field in fields(Readings))[4:]
+_ARRAYS = tuple(field.name for field in fields(Readings))[5:]

@@ -1,9 +1,10 @@
 """What is counted and what is watched: a new family is one file and one line in each table here."""
 
+from detectors.ambiguity import AmbiguityBlock, AmbiguityMonitor
 from detectors.blocks import Block
 from detectors.categories import CategoriesMonitor, CategoryBlock
 from detectors.classes import ClassesBlock, ClassesMonitor
-from detectors.confidence import ConfidenceBlock, ConfidenceMonitor
+from detectors.confidence import ConfidenceBlock, ConfidenceMonitor, ConfidenceSharesMonitor
 from detectors.fields import FieldsBlock, MissingMonitor, SchemaMonitor
 from detectors.layout import WHOLE, BlockSpec, Layout
 from detectors.monitors import Monitor
@@ -20,6 +21,7 @@ BLOCKS: dict[str, type[Block]] = {
     ClassesBlock.kind: ClassesBlock,
     SelectionBlock.kind: SelectionBlock,
     FieldsBlock.kind: FieldsBlock,
+    AmbiguityBlock.kind: AmbiguityBlock,
 }
 """Those that every layout has, one each."""
 
@@ -36,6 +38,8 @@ LEARNT_BLOCKS: dict[str, type[Block]] = {
 
 MONITORS: tuple[Monitor, ...] = (
     ConfidenceMonitor(),
+    ConfidenceSharesMonitor(),
+    AmbiguityMonitor(),
     ClassesMonitor(),
     NumbersMonitor(),
     CategoriesMonitor(),

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from detectors.alarms import Watch
 from detectors.bets import CERTAIN, Moments
+from detectors.effects import Effects
 from detectors.explain import interval, shown, window_interval
 from detectors.layout import Layout
 from detectors.monitors import Monitor, questions_of, watches
@@ -88,7 +89,7 @@ def blank(monitor: Monitor, summary: Summary, log_threshold: NDArray[np.float64]
     )
 
 
-def table(layout: Layout, monitors: Sequence[Monitor], columns: Sequence[Column]) -> Readings:
+def table(layout: Layout, monitors: Sequence[Monitor], columns: Sequence[Column], effects: Effects) -> Readings:
     """Return the readings of a cohort from the columns of its monitors, without those that have nothing to read."""
     some = [(monitor, one) for monitor, one in zip(monitors, columns, strict=True) if one.names]
     stacked = {name: np.stack([getattr(one, name) for _, one in some], axis=1) for name in Column._fields[1:]}
@@ -97,5 +98,7 @@ def table(layout: Layout, monitors: Sequence[Monitor], columns: Sequence[Column]
         monitors=tuple(monitor.name for monitor, _ in some),
         units=tuple(monitor.unit for monitor, _ in some),
         components=tuple(one.names for _, one in some),
+        effect_names=effects.names,
+        effects=effects.values,
         **stacked,
     )

@@ -64,6 +64,7 @@ class Row:
     colour: str | None
     wrong: bool
     sighted: tuple[str, ...]
+    entropy: float
 
 
 shares = st.just(np.nan) | st.floats(0, 1) | st.sampled_from([0.0, 0.25, 0.5, 0.9, 1.0])
@@ -86,6 +87,7 @@ rows = st.builds(
     st.lists(st.sampled_from(["number features.age", "text tags.region", "other features.new"]), unique=True).map(
         tuple
     ),
+    shares,
 )
 
 
@@ -106,6 +108,7 @@ def many(count: int, seed: int) -> list[Row]:
             chance.choice([None, "x", f"colour-{chance.randrange(90)}"]),
             chance.random() < 0.1,
             tuple(f"number features.f{chance.randrange(90)}" for _ in range(chance.randrange(4))),
+            np.nan,
         )
         for _ in range(count)
     ]
@@ -145,6 +148,7 @@ def columns_of(some: list[Row]) -> Columns:
             np.array([at for at, row in enumerate(some) for _ in row.sighted], dtype=np.intp),
             categories([label for row in some for label in row.sighted]),
         ),
+        entropy=np.array([row.entropy for row in some], dtype=np.float64),
     )
 
 

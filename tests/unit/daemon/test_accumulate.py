@@ -4,6 +4,7 @@ from daemon.accumulate import Accumulation
 from daemon.buffer import NEVER, Cohort
 from daemon.records import Records
 from daemon.settings import Settings
+from detectors.layout import BlockSpec
 from detectors.registry import unlearnt_layout
 from sinks.controls import ALWAYS, ControlRecord, Controls
 from tests.harness import START_SECONDS, event
@@ -44,3 +45,15 @@ def test_events_of_very_many_models_wait_until_there_are_some_of_each() -> None:
         waiting.append(len(accumulation._buffer))
     assert waiting == [0, *range(64, 512, 64), 0, 64]
     assert [part.events for part in accumulation.effects().parts] == [10] * 64
+
+
+def test_the_first_event_of_a_class_never_seen_is_noticed_with_the_commit_that_holds_it() -> None:
+    settings = Settings.model_validate({})
+    log, cohort = Controls(), Cohort(1, "pets", "1", settings.of("pets"))
+    learnt = unlearnt_layout().with_block(BlockSpec("classes", ("cat", "dog")))
+    log.add(ControlRecord(1, "layout", 1, "pets", ALWAYS, replace(learnt, sample_size=0).to_json().encode()))
+    accumulation = Accumulation(settings, log, lambda *_: cohort, lambda _: cohort)
+    values = [event(number, second=1, prediction="newt" if number in (3, 40) else "cat") for number in range(50)]
+    accumulation.add("events", 0, Records(range(50), [START_SECONDS * 1000] * 50, values), NEVER)
+    candidates = accumulation.effects().candidates
+    assert [(each.offset, each.novel) for each in candidates if each.novel] == [(3, "newt"), (40, "newt")]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -5,6 +7,7 @@ from detectors.budget import Budget
 from detectors.cohort import CohortState, Readings
 from detectors.reference import Reference, aligned
 from detectors.summary import Summary
+from detectors.tolerance import Variation
 from tests.unit.detectors.streams import (
     DIGITS,
     MONTH,
@@ -69,10 +72,11 @@ def test_a_difference_within_the_tolerance_never_alarms() -> None:
 def test_one_change_is_one_alarm_and_it_ends_when_the_change_does() -> None:
     stream, random = watched(5, 25)
     stream.run(random, 100, confidence=0.8)
-    assert [one for one in fired(stream.steps) if one[2] == ""] == [(25, "confidence", "", "mean confidence")]
+    found = [one for one in fired(stream.steps) if one[1:3] == ("confidence", "")]
+    assert found == [(25, "confidence", "", "mean confidence")]
     assert status(stream, "confidence") == "firing"
     stream.run(random, 10)
-    ended = [window for window, _, segment, _ in fired(stream.steps, "resolved") if segment == ""]
+    ended = [window for window, *about in fired(stream.steps, "resolved") if about[:2] == ["confidence", ""]]
     assert len(ended) == 1
     assert 125 <= ended[0] <= 129
     assert status(stream, "confidence") == "ok"
@@ -148,8 +152,12 @@ def test_readings_survive_as_bytes_and_list_every_monitor_for_people() -> None:
     again = Readings.from_bytes(readings.to_bytes())
     assert again.to_bytes() == readings.to_bytes()
     rows = again.rows()
-    assert [(row.segment, row.monitor) for row in rows[:2]] == [("", "confidence"), ("", "classes")]
-    assert len(rows) == 6
+    assert [(row.segment, row.monitor) for row in rows[:3]] == [
+        ("", "confidence"),
+        ("", "confidence_shares"),
+        ("", "classes"),
+    ]
+    assert len(rows) == 9
     assert rows[0].status == "calibrating"
     assert rows[0].low < rows[0].estimate < rows[0].high
     assert rows[0].reference == pytest.approx(0.9, abs=0.01)
@@ -179,7 +187,7 @@ def test_another_reference_starts_afresh_and_resolves_what_was_firing() -> None:
     assert status(stream, "confidence") == "firing"
     stream.reference = Reference(stream.layout, summary_of(stream.layout, random, 15_000, confidence=0.8))
     taken = stream.run(random, 1, confidence=0.8)[0]
-    ended = [one for one in taken.transitions if one.segment == ""]
+    ended = [one for one in taken.transitions if (one.monitor, one.segment) == ("confidence", "")]
     assert [(one.to, one.reason, one.component) for one in ended] == [
         ("resolved", "reference replaced", "mean confidence")
     ]
@@ -236,6 +244,53 @@ def test_a_rare_share_may_double_but_not_rise_tenfold() -> None:
     assert fired(stream.run(random, 50, shares=shares_of(10, c7=0.0018))) == []
     found = fired(stream.run(random, 5, shares=shares_of(10, c7=0.01)))
     assert [one[3] for one in found] == ["share of class 7 rising"]
+
+
+def test_a_monitor_that_asks_other_questions_than_its_stored_state_begins_again_and_says_why() -> None:
+    stream, random = watched(31, 25)
+    stream.run(random, 3, shares=shares_of(c3=0.3))
+    stream.run(random, 1, shares=shares_of(c3=0.3), confidence=0.88)
+    assert stream.state is not None
+    assert status(stream, "classes") == "firing"
+    assert stream.state.calibrated.all()
+    kept = stream.state.monitors["confidence"].log_r
+    # As an older version may have asked: fewer questions, and of other names.
+    older = stream.state.copy()
+    mine = older.monitors["classes"]
+    mine.names = tuple(f"an older question {position}" for position in range(5))
+    mine.log_r, mine.mean, mine.bound = mine.log_r[:, :5], mine.mean[:, :5], mine.bound[:, :5]
+    mine.component[:] = 2
+    stream.state = CohortState.from_bytes(older.to_bytes())
+    taken = stream.take(Summary.empty(stream.layout))
+    ended = [one for one in taken.transitions if one.segment == ""]
+    assert [(one.monitor, one.to, one.component, one.reason) for one in ended] == [
+        ("classes", "resolved", "an older question 2", "other questions are asked by now")
+    ]
+    assert (taken.state.monitors["confidence"].log_r == kept).all()
+    assert len(taken.state.monitors["classes"].names) == 21
+    assert not taken.state.calibrated.any()
+    assert status(stream, "classes") == "calibrating"
+    assert ("classes", "") in {one[1:3] for one in fired(stream.run(random, 3, shares=shares_of(c3=0.3)))}
+
+
+def test_a_monitor_that_is_newer_than_a_learnt_reference_calibrates_first() -> None:
+    stream, random = watched(32)
+    stream.run(random, 25)
+    older = stream.state
+    assert older is not None
+    calibrated = {name: mine.varied for name, mine in older.monitors.items()}
+    of_other_questions = calibrated["classes"].arrays()
+    short = {
+        name: array[:, :3] if array.ndim > 1 else array  # what one variation for each of three questions was
+        for name, array in of_other_questions.items()
+    }
+    calibration = {"confidence": calibrated["confidence"], "classes": Variation.from_arrays(short, "")}
+    assert stream.reference is not None
+    stream.reference = replace(stream.reference, calibration=calibration)
+    stream.run(random, 1)
+    assert {status(stream, monitor) for monitor in ("confidence", "confidence_shares", "classes")} == {"calibrating"}
+    stream.run(random, 20)
+    assert status(stream, "classes") == "ok"
 
 
 def test_events_without_confidence_are_no_evidence_and_no_crash() -> None:
