@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import chain
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from daemon.carried import Carried, Kept, Read
 from daemon.decoders.registry import Decoders
 from daemon.draws import KEY_BYTES, Texts, draws
-from daemon.events import MAX_NAME, Event, Rejected
+from daemon.events import MAX_NAME, NULL, Event, Rejected
 from daemon.expected import Wishes, expected_of
 from daemon.keeping import Keeping
 from daemon.kinds import Own
@@ -48,7 +49,8 @@ class Batch:
     ``time_us``: int64 [n]; ``high_us``: int64 [n], the greatest event time of its partition before it;
     ``behind``: bool [n], older than anything that is counted; ``cohorts``: int64 [n].
     ``fields`` and ``own`` (float64 [n, Own], NaN where there is none; None if all are) are still to be read, since
-    the layout tells which of them. ``event`` decodes one again: nearly all are only counted.
+    the layout tells which of them; so are ``embeddings`` (none at all if all are null). ``event`` decodes one again:
+    nearly all are only counted.
     """
 
     columns: Columns
@@ -62,6 +64,7 @@ class Batch:
     values: Sequence[bytes]
     fields: Carried
     own: NDArray[np.float64] | None
+    embeddings: Sequence[msgspec.Raw]
     event: Callable[[int], Event]
 
 
@@ -84,6 +87,7 @@ class _Piece:
     values: Sequence[bytes]
     fields: FieldColumns | Kept
     own: NDArray[np.float64] | None
+    embeddings: Sequence[msgspec.Raw]
 
 
 class Buffer:
@@ -177,6 +181,7 @@ class Buffer:
             values=taken.values,
             fields=taken.fields,
             own=np.array([each or _SAYS_NOTHING for each in taken.own]) if any(taken.own) else None,
+            embeddings=taken.embeddings,
         )
         self._add_tags(taken)
         self._pieces.append(piece)
@@ -227,6 +232,7 @@ class Buffer:
         source_of = np.repeat([piece.source for piece in pieces], sizes)
         sources = tuple(self._sources)
         values = list(chain.from_iterable(piece.values for piece in pieces))
+        embeddings = list(chain.from_iterable(piece.embeddings for piece in pieces))
         own = None
         if any(piece.own is not None for piece in pieces):
             nothing = [np.full((size, len(_SAYS_NOTHING)), np.nan) for size in sizes]
@@ -262,6 +268,7 @@ class Buffer:
             values=values,
             fields=self._fields(event),
             own=own,
+            embeddings=embeddings if embeddings.count(NULL) < len(embeddings) else (),
             event=event,
         )
 

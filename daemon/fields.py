@@ -8,17 +8,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from daemon.buffer import Batch
 from daemon.carried import Carried
+from daemon.embeddings import is_given, projected
 from daemon.events import MAX_NAME
 from daemon.kinds import OWN_FIELDS
 from daemon.slots import FIRST_BYTES, NULL_BYTE, Slots
 from detectors.categories import CategoryBlock
 from detectors.classes import ClassesBlock
 from detectors.columns import DRAWS, Categories, Columns, Sightings
+from detectors.embeddings import PROJECTIONS
 from detectors.layout import Layout
 from detectors.numbers import NumberBlock
 
@@ -46,21 +49,32 @@ class FieldReader:
         self.slots = Slots(_names(numbers, FEATURES), _names(texts, FEATURES), _names(texts, TAGS))
         self.classes = [label for spec in layout.blocks_of(ClassesBlock.kind) for label in spec.labels]
         self._own = [path for path in numbers if path in OWN_FIELDS]
+        self._projections = [path for path in numbers if path in PROJECTIONS]
         self._mask = np.uint64(0) if everything else _LEARN_MASK if layout.sample_size else _LOOK_MASK
         # Features come again and again, with values that begin with one of a dozen bytes.
         self._feature_labels: dict[tuple[str, int], str] = {}
 
     def columns(self, batch: Batch, rows: NDArray[np.intp]) -> Columns:
         """Return the events at ``rows`` of ``batch``, in ascending order, with their fields."""
-        columns, fields, own = batch.columns, batch.fields, batch.own
+        columns, fields, own, embeddings = batch.columns, batch.fields, batch.own, batch.embeddings
         # Nearly always it is all of them.
         if len(rows) < len(columns):
             columns, fields, own = columns.take(rows), fields.take(rows), None if own is None else own[rows]
-        numbers, texts, wrong, sightings = self.read(fields, own, columns.hashes)
+            embeddings = [embeddings[row] for row in rows.tolist()] if embeddings else ()
+        numbers, texts, wrong, sightings = self.read(fields, own, columns.hashes, embeddings)
         return replace(columns, numbers=numbers, texts=texts, wrong=wrong, sightings=sightings)
 
-    def read(self, carried: Carried, own: NDArray[np.float64] | None, hashes: NDArray[np.uint64]) -> Fields:
-        """Return the fields of n events, each given by what it carries, its own numbers [n, Own], and its draws."""
+    def read(
+        self,
+        carried: Carried,
+        own: NDArray[np.float64] | None,
+        hashes: NDArray[np.uint64],
+        embeddings: Sequence[msgspec.Raw] = (),
+    ) -> Fields:
+        """Return the fields of n events, each given by what it carries, its own numbers [n, Own], and its draws.
+
+        ``embeddings``: of each, or of none at all.
+        """
         slots = self.slots
         found = carried.columns(slots)
         numbers = {f"{FEATURES}{name}": found.numbers[:, at] for at, name in enumerate(slots.numbers)}
@@ -69,8 +83,12 @@ class FieldReader:
         texts = {f"{FEATURES}{name}": text for name, text in zip(slots.texts, found.texts, strict=True)}
         texts |= {f"{TAGS}{name}": tag for name, tag in zip(slots.tags, found.tags, strict=True)}
         wrong = {f"{FEATURES}{name}": rows for name, rows in found.wrong.items()}
+        if self._projections and embeddings:
+            projections, unreadable = projected(embeddings)
+            numbers |= {path: projections[:, PROJECTIONS.index(path)] for path in self._projections}
+            wrong |= dict.fromkeys(self._projections, unreadable) if unreadable.any() else {}
         contiguous = {path: np.ascontiguousarray(values) for path, values in numbers.items()}
-        return contiguous, texts, wrong, self._look(carried, own, hashes)
+        return contiguous, texts, wrong, self._look(carried, own, hashes, embeddings)
 
     def _label_of(self, name: str, first: int) -> str:
         """Return the label of a feature by its name and the first byte of its value; none if it is not watched."""
@@ -92,6 +110,7 @@ class FieldReader:
         carried: Carried,
         own: NDArray[np.float64] | None,
         hashes: NDArray[np.uint64],
+        embeddings: Sequence[msgspec.Raw],
     ) -> Sightings:
         """Return which fields there are in the events whose lowest bits choose them; the highest choose the sample."""
         looked = hashes[:, _SAMPLE] & self._mask == 0
@@ -111,6 +130,8 @@ class FieldReader:
                     for path, value in zip(OWN_FIELDS, own[row].tolist(), strict=False)
                     if not math.isnan(value)
                 ]
+            if embeddings and is_given(embeddings[row]):
+                found += [self._watched("number", path) for path in PROJECTIONS]
             for label in found:
                 if label:
                     rows.append(row)

@@ -59,7 +59,7 @@ class Taken:
 
     ``time_us``: microseconds since 1970, not yet compared with ``kafka_ms``, the record's timestamp. ``defects``:
     those that decoding found, bits as in DEFECT. ``probabilities``: in slots where some are expected. ``fields``:
-    read already, where some are expected; else features as JSON and tags.
+    read already, where some are expected; else features as JSON and tags. ``embeddings``: still JSON.
     """
 
     offsets: Sequence[int]
@@ -75,6 +75,7 @@ class Taken:
     tags: Sequence[Tags]
     time_us: Integers
     defects: Integers
+    embeddings: Sequence[msgspec.Raw]
 
 
 _FIELDS = [each.name for each in dataclass_fields(Taken)].index("fields")
@@ -145,6 +146,7 @@ class Taking:
             tags,
             time_us,
             defects,
+            [event.embedding for event in events],
         )
 
     def _fields(self, features: Sequence[msgspec.Raw], tags: Sequence[Tags]) -> FieldColumns | Kept:
@@ -181,7 +183,7 @@ class Taking:
                 continue
             if no_zone:
                 defects |= DEFECT["time_without_zone"]
-            carried = (event.probabilities, event.tags, time, defects)
+            carried = (event.probabilities, event.tags, time, defects, event.embedding)
             rows.append((offset, kafka_ms, value, event.id, cohort, *says, *carried))
             features.append(event.features)
         if not rows:

@@ -13,6 +13,7 @@ import numpy as np
 from detectors.categories import CategoryBlock
 from detectors.classes import ClassesBlock
 from detectors.confidence import ConfidenceBlock
+from detectors.embeddings import PROJECTIONS
 from detectors.fields import FieldsBlock, path_of
 from detectors.layout import BlockSpec, Layout
 from detectors.numbers import NumberBlock
@@ -98,7 +99,9 @@ def finished(whole: Summary, *, classes_cap: int, pairs_cap: int) -> Layout:
     layout = layout.with_block(replace(classes, labels=labels))
     predicted = Counter([] if sketch is None else (name for _, name in sketch.entries))
     shares = {name: number / predicted.total() for name, number in predicted.items() if name in labels}
-    pairs = PairsBlock.learnt(sampled, shares, pairs_cap)
+    # Projections have no meaning by themselves, and would take the place of pairs that have one.
+    paired = {field: values for field, values in sampled.items() if field not in PROJECTIONS}
+    pairs = PairsBlock.learnt(paired, shares, pairs_cap)
     return replace(layout, blocks=(*layout.blocks, pairs)) if pairs.pairs else layout
 
 
