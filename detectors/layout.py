@@ -19,13 +19,15 @@ class BlockSpec:
     """The parameters of one block: ``labels`` of categories, or ``edges`` of a histogram (ascending).
 
     ``field``: the event's field it counts, as a path ("features.age", "tags.region"), where a layout may hold
-    several blocks of one kind.
+    several blocks of one kind. ``outer``: whether the first and the last edge enclose all values that they were learnt
+    from.
     """
 
     kind: str
     labels: tuple[str, ...] = ()
     edges: tuple[float, ...] = ()
     field: str = ""
+    outer: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,10 @@ class Layout:
         """Return the layout as JSON, the same text for equal layouts."""
         raw = asdict(self)
         for block in raw["blocks"]:
-            # References are identified by a digest of this text: those that were stored without fields stay the same.
-            if not block["field"]:
-                del block["field"]
+            # References are identified by a digest of this text: those that were stored without these stay the same.
+            for name in ("field", "outer"):
+                if not block[name]:
+                    del block[name]
         return json.dumps(raw, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @staticmethod
@@ -84,7 +87,13 @@ def _from_json(text: str) -> Layout:
     """Return the layout; one object for all that are equal, so that they are compared in no time."""
     raw = json.loads(text)
     blocks = tuple(
-        BlockSpec(block["kind"], tuple(block["labels"]), tuple(block["edges"]), block.get("field", ""))
+        BlockSpec(
+            block["kind"],
+            tuple(block["labels"]),
+            tuple(block["edges"]),
+            block.get("field", ""),
+            block.get("outer", False),
+        )
         for block in raw["blocks"]
     )
     return Layout(tuple(raw["segments"]), blocks, raw["sample_size"])

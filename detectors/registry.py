@@ -8,7 +8,7 @@ from detectors.confidence import ConfidenceBlock, ConfidenceMonitor, ConfidenceS
 from detectors.fields import FieldsBlock, MissingMonitor, SchemaMonitor
 from detectors.layout import WHOLE, BlockSpec, Layout
 from detectors.monitors import Monitor
-from detectors.numbers import NumberBlock, NumbersMonitor
+from detectors.numbers import NumberBlock, NumbersMonitor, RangeMonitor
 from detectors.selection import SelectionBlock
 from detectors.traffic import TrafficBlock
 
@@ -36,6 +36,7 @@ MONITORS: tuple[Monitor, ...] = (
     AmbiguityMonitor(),
     ClassesMonitor(),
     NumbersMonitor(),
+    RangeMonitor(),
     CategoriesMonitor(),
     MissingMonitor(),
     SchemaMonitor(),
