@@ -10,7 +10,7 @@ from detectors.layout import WHOLE, BlockSpec, Layout
 from detectors.monitors import Monitor
 from detectors.numbers import NumberBlock, NumbersMonitor, RangeMonitor
 from detectors.selection import SelectionBlock
-from detectors.traffic import TrafficBlock
+from detectors.traffic import LatenessMonitor, TrafficBlock
 
 __all__ = ["BLOCKS", "FIELD_BLOCKS", "MONITORS", "block_of", "unlearnt_layout"]
 
@@ -40,6 +40,7 @@ MONITORS: tuple[Monitor, ...] = (
     CategoriesMonitor(),
     MissingMonitor(),
     SchemaMonitor(),
+    LatenessMonitor(),
 )
 
 LEARNING_SAMPLE = 4096
