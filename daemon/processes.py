@@ -19,6 +19,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from daemon.jobs import runner
 from daemon.jobs.absence import AbsenceJob
 from daemon.jobs.dispatch import DispatchJob
+from daemon.jobs.rate import RateJob
 from daemon.jobs.reduce import ReduceJob
 from daemon.jobs.retention import RetentionJob
 from daemon.jobs.select import SelectJob
@@ -83,6 +84,7 @@ def jobs(settings: Settings, health: Health, stop: Signal) -> None:
             "select": (SelectJob(settings), 1.0),
             "dispatch": (DispatchJob(settings), 1.0),
             "absence": (AbsenceJob(settings), 15.0),
+            "rate": (RateJob(settings), 60.0),
             "retention": (RetentionJob(settings.retention), 60.0),
         },
         _connector(settings, "jobs"),

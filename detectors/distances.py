@@ -7,7 +7,7 @@ events on either side.
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["jensen_shannon", "kolmogorov_smirnov", "population_stability", "wasserstein"]
+__all__ = ["jensen_shannon", "kolmogorov_smirnov", "mean_and_spread", "population_stability", "wasserstein"]
 
 Counts = NDArray[np.int64] | NDArray[np.float64]
 Floats = NDArray[np.float64]
@@ -54,8 +54,25 @@ def wasserstein(counts: Counts, reference: Counts, edges: Floats) -> Floats:
     total = np.abs(left) + np.abs(right)
     # Where the sign changes the area is that of two triangles.
     crossed = (left**2 + right**2) / np.where(same, 1.0, total)
-    area: Floats = (0.5 * np.where(same, total, crossed) * np.diff(edges, axis=-1)).sum(axis=-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        area: Floats = (0.5 * np.where(same, total, crossed) * np.diff(edges, axis=-1)).sum(axis=-1)
     return area
+
+
+def mean_and_spread(counts: Counts, edges: Floats) -> tuple[Floats, Floats]:
+    """Return the mean and the standard deviation of a histogram, in the values' own unit.
+
+    Within a cell values are taken to be spread evenly, beyond the outermost edges to lie at them.
+    """
+    share = _shares(counts)
+    left = np.concatenate([edges[..., :1], edges], axis=-1)
+    right = np.concatenate([edges, edges[..., -1:]], axis=-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        middle = 0.5 * left + 0.5 * right
+        mean: Floats = (share * middle).sum(axis=-1)
+        squares = (middle - mean[..., None]) ** 2 + (right - left) ** 2 / 12.0
+        spread: Floats = np.sqrt((share * squares).sum(axis=-1))
+    return mean, spread
 
 
 def _shares(counts: Counts) -> Floats:

@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 
 from detectors.categories import CategoriesMonitor, CategoryBlock
 from detectors.classes import ClassesMonitor
-from detectors.distances import jensen_shannon, kolmogorov_smirnov, population_stability, wasserstein
+from detectors.distances import (
+    jensen_shannon,
+    kolmogorov_smirnov,
+    mean_and_spread,
+    population_stability,
+    wasserstein,
+)
 from detectors.monitors import Monitor, readable, rows_of, watches
 from detectors.numbers import NumberBlock, NumbersMonitor
 from detectors.readings import EffectName
@@ -20,7 +26,14 @@ __all__ = ["Effects", "effects_of"]
 
 PREDICTED = "predicted class"
 """What the effect size of the classes is about."""
-MEASURES = ("Kolmogorov–Smirnov", "population stability", "Jensen–Shannon", "Wasserstein")
+MEASURES = (
+    "Kolmogorov–Smirnov",
+    "population stability",
+    "Jensen–Shannon",
+    "Wasserstein",
+    "difference of the mean",
+    "ratio of the spread",
+)
 """Those of numbers, in their order; classes and categories have no order, so just Jensen–Shannon."""
 _JENSEN_SHANNON = MEASURES[2]
 _DISTRIBUTIONS: tuple[Monitor, ...] = (ClassesMonitor(), NumbersMonitor(), CategoriesMonitor())
@@ -80,11 +93,16 @@ def _of_numbers(summary: Summary, reference: Reference, rows: NDArray[np.intp]) 
             )
             then = then[rows]
             edges = np.array([spec.edges for spec in specs])
+            mean, spread = mean_and_spread(now, edges)
+            usual_mean, usual_spread = mean_and_spread(then, edges)
             values = (
                 kolmogorov_smirnov(now, then),
                 population_stability(now, then),
                 jensen_shannon(now, then),
                 wasserstein(now, then, edges),
+                mean - usual_mean,
+                # Where nothing has ever varied there is nothing to compare with.
+                spread / np.where(usual_spread > 0, usual_spread, np.nan),
             )
             for at, spec in enumerate(specs):
                 for measure, value in zip(MEASURES, values, strict=True):

@@ -19,13 +19,15 @@ class BlockSpec:
     """The parameters of one block: ``labels`` of categories, or ``edges`` of a histogram (ascending).
 
     ``field``: the event's field it counts, as a path ("features.age", "tags.region"), where a layout may hold
-    several blocks of one kind. ``pairs``: what is counted together, in numbers that the block explains.
+    several blocks of one kind. ``outer``: whether the first and the last edge enclose all values that they were learnt
+    from. ``pairs``: what is counted together, in numbers that the block explains.
     """
 
     kind: str
     labels: tuple[str, ...] = ()
     edges: tuple[float, ...] = ()
     field: str = ""
+    outer: bool = False
     pairs: tuple[tuple[int, int], ...] = ()
 
 
@@ -70,7 +72,7 @@ class Layout:
         raw = asdict(self)
         for block in raw["blocks"]:
             # References are identified by a digest of this text: those that were stored without these stay the same.
-            for later in ("field", "pairs"):
+            for later in ("field", "outer", "pairs"):
                 if not block[later]:
                     del block[later]
         return json.dumps(raw, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -91,6 +93,7 @@ def _from_json(text: str) -> Layout:
             tuple(block["labels"]),
             tuple(block["edges"]),
             block.get("field", ""),
+            block.get("outer", False),
             tuple((one, other) for one, other in block.get("pairs", ())),
         )
         for block in raw["blocks"]

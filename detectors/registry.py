@@ -8,10 +8,10 @@ from detectors.confidence import ConfidenceBlock, ConfidenceMonitor, ConfidenceS
 from detectors.fields import FieldsBlock, MissingMonitor, SchemaMonitor
 from detectors.layout import WHOLE, BlockSpec, Layout
 from detectors.monitors import Monitor
-from detectors.numbers import NumberBlock, NumbersMonitor
+from detectors.numbers import NumberBlock, NumbersMonitor, RangeMonitor
 from detectors.pairs import PairsBlock, PairsMonitor
 from detectors.selection import SelectionBlock
-from detectors.traffic import TrafficBlock
+from detectors.traffic import LatenessMonitor, TrafficBlock
 
 __all__ = ["BLOCKS", "FIELD_BLOCKS", "LEARNT_BLOCKS", "MONITORS", "block_of", "unlearnt_layout"]
 
@@ -42,10 +42,12 @@ MONITORS: tuple[Monitor, ...] = (
     AmbiguityMonitor(),
     ClassesMonitor(),
     NumbersMonitor(),
+    RangeMonitor(),
     CategoriesMonitor(),
     MissingMonitor(),
     SchemaMonitor(),
     PairsMonitor(),
+    LatenessMonitor(),
 )
 
 LEARNING_SAMPLE = 4096

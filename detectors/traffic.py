@@ -1,15 +1,24 @@
 """How many events came, how many of them late, and with which defects."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.bets import Moments
 from detectors.blocks import Unseen
 from detectors.columns import DEFECTS, Columns
-from detectors.layout import BlockSpec
+from detectors.layout import BlockSpec, Layout
+from detectors.monitors import Questions
+from detectors.tolerance import Variation, plain_rise_bound
 
-__all__ = ["TrafficBlock"]
+if TYPE_CHECKING:
+    from detectors.summary import Summary
+
+__all__ = ["LatenessMonitor", "TrafficBlock"]
+
+LATE_TOLERANCE = 0.05
+"""A rise of the share of late events by less than this is too small to matter."""
 
 
 class TrafficBlock:
@@ -49,3 +58,32 @@ class TrafficBlock:
     def unseen(self, columns: Columns) -> Unseen | None:
         """Return None: there are no labels."""
         return None
+
+
+class LatenessMonitor:
+    """The share of events that came after their window had closed, rising.
+
+    Late events are counted nowhere else, so what the other monitors see of the stream becomes less. A reference
+    from a file knows of none.
+    """
+
+    name: ClassVar[str] = "lateness"
+    unit: ClassVar[str] = "share"
+    kinds: ClassVar[tuple[str, ...]] = (TrafficBlock.kind,)
+    exact: ClassVar[bool] = True
+
+    def questions(self, reference: Layout) -> Questions:
+        """Return the one component."""
+        return Questions(("share of late events rising",), np.array([False]))
+
+    def moments(self, summary: "Summary", reference: Layout) -> Moments:
+        """Return the number of events, late or not, and of those that were late."""
+        late = summary.total(TrafficBlock.kind, "late")
+        return Moments.of_counts(summary.events + late, late[:, None])
+
+    def bounds(
+        self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float
+    ) -> NDArray[np.float64]:
+        """Return the bound of the share."""
+        share = reference.first / np.maximum(reference.n, 1.0)[:, None]
+        return plain_rise_bound(share, reference.n, varied, LATE_TOLERANCE, log_error)

@@ -81,7 +81,8 @@ def test_detectors_notice_both_changes_and_nothing_before(seed: int, tmp_path: P
     assert all(outcome.delay is not None and outcome.delay <= 3 for outcome in judge(fired))
     # The first is over before the second begins.
     last = {each.monitor: each.to for each in transitions if each.window < INJECTED[1].first and not each.segment}
-    assert last == {"confidence": "resolved"}
+    assert "confidence" in last
+    assert set(last.values()) == {"resolved"}
 
 
 def _watch(seed: int, path: Path) -> list[Transition]:

@@ -157,7 +157,7 @@ def test_readings_survive_as_bytes_and_list_every_monitor_for_people() -> None:
         ("", "confidence_shares"),
         ("", "classes"),
     ]
-    assert len(rows) == 9
+    assert len(rows) == 12
     assert rows[0].status == "calibrating"
     assert rows[0].low < rows[0].estimate < rows[0].high
     assert rows[0].reference == pytest.approx(0.9, abs=0.01)

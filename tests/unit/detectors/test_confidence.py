@@ -166,7 +166,7 @@ def test_a_layout_from_before_probabilities_were_counted_is_read_as_it_was() -> 
     older = Layout((WHOLE,), stream.layout.blocks[:2])
     watching = Stream(older, Reference(older, fold(older, drawn(0.3)(random, 20_000))), Budget(8640, 16))
     watching.take(fold(older, drawn(0.9)(random, 1000)))
-    assert watching.steps[-1].readings.monitors == ("confidence", "confidence_shares")
+    assert watching.steps[-1].readings.monitors == ("confidence", "confidence_shares", "lateness")
     assert status(watching, "confidence") == "calibrating"
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from detectors.distances import jensen_shannon, kolmogorov_smirnov, population_stability, wasserstein
+from detectors.distances import jensen_shannon, kolmogorov_smirnov, mean_and_spread, population_stability, wasserstein
 
 EDGES = np.array([0.0, 1.0, 3.0])
 
@@ -30,6 +30,14 @@ def test_crossing_distribution_functions_enclose_two_triangles() -> None:
     one, other = np.array([1, 0, 1]), np.array([0, 2, 0])
     edges = np.array([0.0, 1.0])
     assert wasserstein(one, other, edges) == pytest.approx(0.25)
+
+
+def test_mean_and_spread_are_those_of_values_spread_evenly_within_cells() -> None:
+    # The second: beyond the outermost edges at these.
+    counts = np.array([[0, 3, 0, 0], [2, 0, 0, 2], [0, 1, 1, 0]])
+    mean, spread = mean_and_spread(counts, EDGES)
+    assert mean == pytest.approx(np.array([0.5, 1.5, 1.25]))
+    assert spread**2 == pytest.approx(np.array([1 / 12, 1.5**2, 0.75**2 + (1 + 4) / 24]))
 
 
 def test_equal_shares_are_at_no_distance_and_nothing_is_at_an_unknown_one() -> None:

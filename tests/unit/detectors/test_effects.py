@@ -19,16 +19,22 @@ def test_a_number_that_moved_by_half_a_standard_deviation_is_read_in_every_measu
     run(stream, random, 1, World(), n=20_000)
     ordinary = effects(stream, "numbers")
     assert set(ordinary) == {(AGE, measure) for measure in MEASURES}
-    assert max(ordinary.values()) < 0.03
+    assert ordinary.pop((AGE, "ratio of the spread")) == pytest.approx(1.0, abs=0.03)
+    assert max(map(abs, ordinary.values())) < 0.03
     # Half of them are missing, which is another monitor's concern.
     run(stream, random, 1, World(shift=0.5, missing=0.5), n=40_000)
     moved = effects(stream, "numbers")
-    # Of normal distributions: 2·Φ(1/4) − 1, and 0.5² between the outermost of infinitely many edges.
+    # Of normal distributions: 2·Φ(1/4) − 1, 0.5², and 0.5 for what moves all values alike. The outer tenths are wide.
     assert moved[AGE, "Kolmogorov–Smirnov"] == pytest.approx(0.197, abs=0.02)
     assert moved[AGE, "population stability"] == pytest.approx(0.25, abs=0.05)
     assert moved[AGE, "Jensen–Shannon"] == pytest.approx(0.21, abs=0.02)
-    # Between the lowest and the highest edge, which are 1.28 standard deviations out.
-    assert moved[AGE, "Wasserstein"] == pytest.approx(0.41, abs=0.03)
+    assert moved[AGE, "Wasserstein"] == pytest.approx(0.5, rel=0.2)
+    assert moved[AGE, "difference of the mean"] == pytest.approx(0.5, rel=0.2)
+    assert moved[AGE, "ratio of the spread"] == pytest.approx(1.0, abs=0.1)
+    run(stream, random, 1, World(spread=0.5), n=20_000)
+    narrower = effects(stream, "numbers")
+    assert narrower[AGE, "difference of the mean"] == pytest.approx(0.0, abs=0.05)
+    assert narrower[AGE, "ratio of the spread"] < 0.7
 
 
 def test_categories_have_the_one_measure_that_needs_no_order_and_free_text_none() -> None:

@@ -11,10 +11,14 @@ from detectors.budget import Budget
 from detectors.categories import CategoryBlock
 from detectors.cohort import step
 from detectors.columns import DRAWS, Categories, Columns, Sightings
+from detectors.fields import FieldsBlock
 from detectors.layout import BlockSpec, Layout
+from detectors.monitors import questions_of
+from detectors.numbers import NumberBlock, NumbersMonitor, RangeMonitor
 from detectors.reference import Reference
 from detectors.registry import unlearnt_layout
 from detectors.summary import Summary, fold
+from detectors.traffic import TrafficBlock
 from tests.unit.detectors.streams import Stream, fired
 
 AGE, COLOUR, USER = "features.age", "features.colour", "tags.user"
@@ -22,11 +26,17 @@ AGE, COLOUR, USER = "features.age", "features.colour", "tags.user"
 
 @dataclass(frozen=True)
 class World:
-    """What events are like. ``wrong``: how often the age is no number; ``new``: fields besides the usual ones."""
+    """What events are like.
+
+    ``wrong``: how often the age is no number; ``sentinel``: how often it is -9; ``spread``: its standard deviation;
+    ``new``: fields besides the usual ones.
+    """
 
     shift: float = 0.0
     missing: float = 0.0
     wrong: float = 0.0
+    sentinel: float = 0.0
+    spread: float = 1.0
     colours: tuple[float, ...] = (0.6, 0.3, 0.1, 0.0)
     new: tuple[str, ...] = ()
 
@@ -35,6 +45,7 @@ def columns_of(random: np.random.Generator, n: int, world: World, looked: float 
     names = ("red", "green", "blue", "mauve")
     absent, wrong = random.random(n) < world.missing, random.random(n) < world.wrong
     seen = random.random(n) < looked
+    ages = np.where(random.random(n) < world.sentinel, -9.0, random.normal(world.shift, world.spread, n))
     rows = np.flatnonzero(seen)
     labels = (f"number {AGE}", f"text {COLOUR}", f"text {USER}", "other features.list", *world.new)
     return Columns(
@@ -44,7 +55,7 @@ def columns_of(random: np.random.Generator, n: int, world: World, looked: float 
         tags={},
         hashes=random.integers(0, 2**64, (n, len(DRAWS)), dtype=np.uint64),
         defects=np.zeros(n, dtype=np.uint32),
-        numbers={AGE: np.where(absent | wrong, np.nan, random.normal(world.shift, 1.0, n))},
+        numbers={AGE: np.where(absent | wrong, np.nan, ages)},
         texts={
             COLOUR: Categories(random.choice(4, n, p=world.colours).astype(np.int64), names),
             USER: Categories(np.arange(n), tuple(map(str, random.integers(0, 2**60, n)))),
@@ -91,8 +102,8 @@ def test_first_the_fields_are_learnt_then_their_edges_and_values() -> None:
         ("category", USER),
     ]
     edges = np.array(layout.block("number", AGE).edges)
-    # Nine deciles of a normal distribution.
-    assert edges == pytest.approx([-1.28, -0.84, -0.52, -0.25, 0, 0.25, 0.52, 0.84, 1.28], abs=0.1)
+    # Nine deciles of a normal distribution, between the ends of the sample's range.
+    assert edges[1:-1] == pytest.approx([-1.28, -0.84, -0.52, -0.25, 0, 0.25, 0.52, 0.84, 1.28], abs=0.1)
     assert layout.block("category", COLOUR).labels == ("blue", "green", "red")
     # Of free text only whether it is there is watched; of what is neither number nor text, that it is known.
     assert layout.block("category", USER).labels == ()
@@ -120,6 +131,10 @@ def test_nothing_fires_while_nothing_changes() -> None:
     [
         (World(shift=0.5), "numbers", "share of features.age >"),
         (World(shift=-0.5), "numbers", "share of features.age ≤"),
+        (World(sentinel=0.03), "range", "share of features.age < -"),
+        # Narrower, and frozen at one value.
+        (World(spread=0.6), "numbers", "share of features.age"),
+        (World(shift=0.1, spread=0.0), "numbers", "share of features.age"),
         (World(colours=(0.3, 0.6, 0.1, 0.0)), "categories", "share of features.colour"),
         (World(colours=(0.55, 0.25, 0.1, 0.1)), "categories", "share of never-seen features.colour"),
         (World(missing=0.15), "missing", "share without features.age rising"),
@@ -180,6 +195,38 @@ def test_a_reference_from_before_fields_were_watched_goes_on_as_it_was() -> None
     assert not fired(run(stream, random, 5, World(shift=3.0, wrong=0.5)))
     assert set(stream.steps[-1].readings.monitors) >= {"confidence", "classes"}
     assert growth.reached(old, segments_cap=5, classes_cap=10, fields_cap=1, pairs_cap=1) == ()
+
+
+def test_fields_whose_range_was_not_learnt_are_not_asked_about_it() -> None:
+    random = np.random.default_rng(15)
+    layout = learnt_layout(random)
+    spec = layout.block("number", AGE)
+    older = layout.with_block(replace(spec, edges=spec.edges[1:-1], outer=False))
+    assert '"outer"' not in older.to_json()
+    assert Layout.from_json(older.to_json()) == older
+    assert Layout.from_json(layout.to_json()).block("number", AGE).outer
+    names = questions_of(RangeMonitor(), layout).names
+    assert [name.split(" of ")[1][:14] for name in names] == ["features.age <", "features.age >"]
+    assert questions_of(RangeMonitor(), older).names == ()
+    # All else is asked as before.
+    assert questions_of(NumbersMonitor(), older).names == questions_of(NumbersMonitor(), layout).names
+    stream = Stream(older, Reference(older, fold(older, columns_of(random, 20_000, World()))))
+    assert {found[1] for found in fired(run(stream, random, 5, World(shift=0.5)))} == {"numbers"}
+
+
+@pytest.mark.parametrize("value", [0.0, 5.0, -1e308, 1e308])
+def test_a_number_that_was_always_the_same_is_watched_on_both_sides(value: float) -> None:
+    spec = NumberBlock.learnt(AGE, np.full(4096, value))
+    layout = Layout(("",), (TrafficBlock.unlearnt(), FieldsBlock.unlearnt(), spec))
+    usual = replace(columns_of(np.random.default_rng(16), 2000, World()), numbers={AGE: np.full(2000, value)}, texts={})
+    stream = Stream(layout, Reference(layout, fold(layout, usual)), Budget(8640, 16))
+    stream.take(fold(layout, usual))
+    assert not fired(stream.steps)
+    for other, side in ((np.nextafter(value, -np.inf), "<"), (np.nextafter(value, np.inf), ">")):
+        moved = np.where(np.arange(2000) % 20 == 0, other, value)
+        watching = Stream(layout, stream.reference, Budget(8640, 16))
+        found = watching.take(fold(layout, replace(usual, numbers={AGE: moved})))
+        assert [(one[1], one[3].split()[3]) for one in fired([found])] == [("range", side)]
 
 
 def test_caps_hold_while_learning_and_are_told() -> None:

@@ -102,7 +102,7 @@ def test_a_reference_survives_as_bytes() -> None:
     assert again.digest == learnt.digest
     assert len(again.digest) == 32
     assert again.calibration is not None
-    assert set(again.calibration) == {"confidence", "confidence_shares", "classes"}
+    assert set(again.calibration) == {"confidence", "confidence_shares", "classes", "lateness"}
     assert replace(learnt, windows=3).digest != learnt.digest
 
 
