@@ -25,7 +25,7 @@ from detectors.summary import Summary, fold
 from detectors.traffic import TrafficBlock
 from sinks.controls import Controls
 from sinks.effects import NEVER_SEEN, NOVEL_EVENTS, Candidate, DeadLetter, Effects, PartRow
-from sinks.errors import Fenced
+from sinks.errors import Fenced, Outdated
 from sinks.windows import compress
 
 __all__ = ["Accumulation"]
@@ -163,7 +163,7 @@ class Accumulation:
         if part is None:
             part = self._parts[cohort.id, open_window] = (layout_id, Summary.empty(layout))
         elif part[0] != layout_id:
-            raise Fenced("a layout for a window in hand was published")
+            raise Outdated("a layout for a window in hand was published")
         part[1].add(fold(layout, columns, late=late))
         self._nominate(batch, rows, columns, cohort, window, layout)
         return reader
@@ -184,7 +184,7 @@ class Accumulation:
     def _pace(self, cohort: Cohort, window: int) -> Pace:
         pace_id = self._pace_id(cohort.model, window)
         if self._paces.setdefault((cohort.model, window), pace_id) != pace_id:
-            raise Fenced("selection rates for a window in hand were published")
+            raise Outdated("selection rates for a window in hand were published")
         if pace_id is not None:
             return Pace.from_json(self.controls.body(pace_id).decode())
         return selection.initial_pace(cohort.settings.labels_per_day, cohort.settings.expected_events_per_day)

@@ -24,7 +24,7 @@ from daemon.source import Poll, Source
 from sinks import metrics
 from sinks.controls import Controls
 from sinks.database import Connection, faults_as_ours
-from sinks.errors import DatabaseUnavailable, Fenced
+from sinks.errors import DatabaseUnavailable, Fenced, Outdated
 from sinks.ledger import Ledger
 
 __all__ = ["Worker"]
@@ -87,6 +87,9 @@ class Worker:
             try:
                 with faults_as_ours():
                     self._turn()
+            except Outdated as outdated:
+                occurrences.fenced(outdated.detail)
+                self._insist(self._claim)
             except Fenced as fenced:
                 occurrences.fenced(fenced.detail)
                 self._after_fence()

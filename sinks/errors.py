@@ -10,6 +10,7 @@ __all__ = [
     "LeaseLost",
     "NotFound",
     "NotPermitted",
+    "Outdated",
     "StrandlineError",
     "TablesInUse",
     "WrongDatabaseVersion",
@@ -82,3 +83,7 @@ class Fenced(StrandlineError):
     """The stored position is not where this worker left it: drop what is in memory and read again from there."""
 
     retryable = True
+
+
+class Outdated(Fenced):
+    """A control record changed what the events in hand mean: drop them and read them again under it."""

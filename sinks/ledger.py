@@ -12,7 +12,7 @@ from sinks import effects as effects_of
 from sinks.controls import Controls, lock_shared
 from sinks.database import Connection, faults_as_ours
 from sinks.effects import Effects, Partition
-from sinks.errors import Fenced
+from sinks.errors import Fenced, Outdated
 from sinks.statements import statement
 
 __all__ = ["Claim", "Ledger", "Move", "Partition", "watermark"]
@@ -127,7 +127,9 @@ class Ledger:
         Raises
         ------
         Fenced
-            A partition is not where it was left, or a control record changed what these events mean.
+            A partition is not where it was left.
+        Outdated
+            A control record changed what these events mean.
         DatabaseUnavailable
             No answer: whether it was committed is for the stored offsets to tell.
         """
@@ -135,13 +137,14 @@ class Ledger:
         with faults_as_ours(), connection.transaction():
             lock_shared(connection)
             controls.refresh(connection)
-            if not still_in_force():
-                raise Fenced("a control record for a window in hand was published")
             rows = connection.execute(statement("ledger", "positions"), _names(moves)).fetchall()
             stored = {(topic, number): (epoch, offset) for topic, number, epoch, offset in rows}
             for partition, move in moves.items():
                 if stored.get(partition) != (move.epoch, move.start):
                     raise Fenced(f"{partition}: left at {(move.epoch, move.start)}, found {stored.get(partition)}")
+            # Only now: who is outdated alone may go on at once, a zombie must not.
+            if not still_in_force():
+                raise Outdated("a control record for a window in hand was published")
             connection.execute(
                 statement("ledger", "advance"),
                 {

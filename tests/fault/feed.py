@@ -58,13 +58,16 @@ class Feed:
         self._producer.flush()
 
     @contextmanager
-    def spread_over(self, seconds: float) -> Iterator[None]:
-        """Send the stream evenly for so long, whatever happens meanwhile; at the end, its rest at once."""
+    def spread_over(self, seconds: float, share: float = 1.0) -> Iterator[None]:
+        """Send the stream up to this share of it, evenly for so long, whatever happens meanwhile; in the end, at once.
+
+        At the end of the whole stream, what closes its windows is sent, too.
+        """
         over, began, first = threading.Event(), time.monotonic(), self._next / self._oracle.count
 
         def run() -> None:
             while not over.wait(_TICK_SECONDS) and self._next < self._oracle.count:
-                self.up_to(first + (1 - first) * (time.monotonic() - began) / seconds)
+                self.up_to(min(share, first + (share - first) * (time.monotonic() - began) / seconds))
 
         thread = threading.Thread(target=run, name="feed")
         thread.start()
@@ -73,7 +76,10 @@ class Feed:
         finally:
             over.set()
             thread.join()
-        self.rest()
+        if share < 1:
+            self.up_to(share)
+        else:
+            self.rest()
 
     def close(self) -> None:
         """Close the connections."""

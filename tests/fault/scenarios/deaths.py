@@ -30,9 +30,10 @@ def killed_around_commit(trial: Trial) -> None:
     points = [point for _ in range(rounds) for point in ("commit.before", "commit.in", "commit.after", "batch")]
     trial.start("jobs")
     trial.start()
-    with trial.feed.spread_over(len(points) * 15.0):
-        for point in points:
-            doomed = trial.start(failpoint=f"{point}=die@{trial.chance.randint(2, 6)}")
+    for number, point in enumerate(points, start=1):
+        doomed = trial.start(failpoint=f"{point}=die@{trial.chance.randint(2, 6)}")
+        trial.wait_until_claimed(doomed)
+        with trial.feed.spread_over(10.0, number / len(points)):
             trial.wait_for_end(doomed)
             trial.wait_until_caught_up()
     trial.told["deaths"] = str(len(points))
