@@ -1,4 +1,4 @@
-"""References from a file: what a model's confidence and predictions look like when all is well."""
+"""References: made from a file, and explained."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -19,16 +19,17 @@ from detectors import growth
 from detectors.classes import ClassesBlock
 from detectors.columns import Columns
 from detectors.layout import WHOLE, BlockSpec, Layout
+from detectors.origins import Origin, origins
 from detectors.reference import Reference
 from detectors.registry import unlearnt_layout
 from detectors.summary import Summary, fold
 from sinks import cohorts
 from sinks.controls import lock_exclusive, next_free_window, publish
 from sinks.database import Connection
-from sinks.errors import BadData
+from sinks.errors import BadData, NotFound
 from sinks.windows import compress
 
-__all__ = ["Built", "build", "read"]
+__all__ = ["Built", "build", "explain", "read"]
 
 _AT_ONCE = 4096
 _LEAST_EVENTS = 1000
@@ -84,6 +85,29 @@ def build(
         for kind, body in bodies.items():
             publish(connection, kind=kind, model=model, cohort_id=cohort_id, effective_from=effective_from, body=body)
     return Built(reference, version, int(reference.summary.events[0]), effective_from)
+
+
+def explain(
+    settings: Settings, connection: Connection, cohort_id: int, model: str, reference: Reference, segment: str
+) -> list[Origin]:
+    """Return where each tolerance comes from with which ``segment`` is compared with ``reference``.
+
+    While the reference is in force, what was measured of the live stream counts.
+
+    Raises
+    ------
+    NotFound
+        The reference does not know the segment.
+    """
+    state = cohorts.state(connection, cohort_id)
+    tolerances = settings.of(model).tolerances
+    if state is not None and state.reference == reference.digest and segment in state.segments:
+        row = np.array([state.segments.index(segment)], dtype=np.intp)
+        measured = {name: mine.varied.take(row) for name, mine in state.monitors.items()}
+        return origins(reference, segment, measured, tolerances)
+    if segment not in reference.layout.segments:
+        raise NotFound(f"segment {segment!r}; this reference has: {', '.join(reference.layout.segments[1:]) or 'none'}")
+    return origins(reference, segment, {}, tolerances)
 
 
 def read(settings: Settings, path: Path, model: str, progress: Callable[[int], None]) -> Reference:

@@ -1,6 +1,8 @@
 """One window of one cohort: the state before it and its summary in, the state after it and readings out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +13,7 @@ from detectors.budget import Budget
 from detectors.evidence import FLOOR
 from detectors.layout import Layout
 from detectors.learning import HISTORY_WINDOWS, History, Windows, calibrate, learn
-from detectors.monitors import nulls, observe, questions_of, readable, rows_of, watches
+from detectors.monitors import Monitor, Nulls, nulls, observe, questions_of, readable, rows_of, watches
 from detectors.readings import OK, Contributor, Reading, Readings, Transition
 from detectors.reference import Reference
 from detectors.registry import MONITORS
@@ -50,6 +52,7 @@ def step(
     history: History,
     *,
     for_windows: int = 0,
+    tolerances: Mapping[str, float] = MappingProxyType({}),
 ) -> Step:
     """Take one closed window of a cohort, ``summary``, counted under ``layout``.
 
@@ -57,6 +60,7 @@ def step(
     afresh, and alarms that were on are resolved. A segment without events in this window keeps its evidence
     to the byte. ``history`` is called at most once, and only to learn, to calibrate, or to explain an alarm.
     An alarm fires once its evidence has been at the threshold for ``for_windows`` windows after the first.
+    ``tolerances``: by monitor, those that a person has set.
     """
     thresholds = budget.log_thresholds(len(layout.segments), len(MONITORS))
     digest = "" if reference is None else reference.digest
@@ -70,7 +74,8 @@ def step(
     if reference is None:
         return _learning(windows, state, thresholds, tuple(transitions))
 
-    after = _grown(state, layout, reference, window)
+    after = _grown(state, layout, reference, window, tolerances)
+    _set(after, reference, tolerances)
     watching: dict[str, Watch] = {}
     for position, monitor in enumerate(MONITORS):
         mine = after.monitors.get(monitor.name)
@@ -112,9 +117,20 @@ def _components(reference: Reference) -> int:
     return sum(len(questions_of(monitor, reference.layout).names) for monitor in MONITORS)
 
 
-def _fresh(layout: Layout, reference: Reference, window: int) -> CohortState:
+def _nulls(
+    monitor: Monitor,
+    reference: Reference,
+    segments: tuple[str, ...],
+    varied: Variation,
+    tolerances: Mapping[str, float],
+) -> Nulls:
+    return nulls(monitor, reference, segments, varied, _components(reference), tolerances.get(monitor.name))
+
+
+def _fresh(layout: Layout, reference: Reference, window: int, tolerances: Mapping[str, float]) -> CohortState:
     """Return the state with which a reference comes into force."""
     fresh = CohortState.fresh(reference.digest, layout.segments)
+    fresh.tolerances = dict(tolerances)
     fresh.calibrated[:] = reference.calibration is not None
     named = np.array([segment in reference.layout.segments for segment in layout.segments])
     for monitor in MONITORS:
@@ -124,7 +140,7 @@ def _fresh(layout: Layout, reference: Reference, window: int) -> CohortState:
         rows = rows_of(monitor, reference, layout.segments)
         known = (reference.calibration or {}).get(monitor.name)
         varied = Variation.unknown(len(rows), len(names)) if known is None else known.take(rows)
-        null = nulls(monitor, reference, layout.segments, varied, _components(reference))
+        null = _nulls(monitor, reference, layout.segments, varied, tolerances)
         fresh.monitors[monitor.name] = MonitorState.fresh(names, null, varied, window)
         # A segment that is compared with the whole model, or was too sparse, has yet to show how it varies.
         own = named & ((rows > 0) | (np.arange(len(rows)) == 0))
@@ -133,11 +149,13 @@ def _fresh(layout: Layout, reference: Reference, window: int) -> CohortState:
     return fresh
 
 
-def _grown(state: CohortState | None, layout: Layout, reference: Reference, window: int) -> CohortState:
+def _grown(
+    state: CohortState | None, layout: Layout, reference: Reference, window: int, tolerances: Mapping[str, float]
+) -> CohortState:
     """Return a copy of the state with a row for every segment of the layout and every monitor."""
     if state is not None and state.segments == layout.segments and not _missing(state, reference):
         return state.copy()
-    fresh = _fresh(layout, reference, window)
+    fresh = _fresh(layout, reference, window, tolerances)
     if state is None:
         return fresh
     rows = len(state.segments)
@@ -149,6 +167,19 @@ def _grown(state: CohortState | None, layout: Layout, reference: Reference, wind
         mine = grown.monitors.get(name)
         grown.monitors[name] = begun if mine is None else mine.joined(begun.rows(slice(rows, None)))
     return grown
+
+
+def _set(state: CohortState, reference: Reference, tolerances: Mapping[str, float]) -> None:
+    """Bring the nulls in line with what a person has set since; evidence against others is none against these."""
+    if state.tolerances == tolerances:
+        return
+    for monitor in MONITORS:
+        mine = state.monitors.get(monitor.name)
+        if mine is not None and tolerances.get(monitor.name) != state.tolerances.get(monitor.name):
+            null = _nulls(monitor, reference, state.segments, mine.varied, tolerances)
+            mine.mean, mine.bound = null.mean, null.bound
+            mine.log_r[:], mine.log_reverse[:] = FLOOR, FLOOR
+    state.tolerances = dict(tolerances)
 
 
 def _missing(state: CohortState, reference: Reference) -> bool:
@@ -182,7 +213,7 @@ def _calibrate(state: CohortState, watching: list[Watch], windows: Windows, refe
         mine, found = watch.state, measured[watch.monitor.name]
         changed_rows = ready & found.measured
         mine.varied = mine.varied.replaced(changed_rows, found)
-        null = nulls(watch.monitor, reference, state.segments, mine.varied, _components(reference))
+        null = _nulls(watch.monitor, reference, state.segments, mine.varied, state.tolerances)
         column_of = changed_rows[:, None]
         mine.mean = np.where(column_of, null.mean, mine.mean)
         mine.bound = np.where(column_of, null.bound, mine.bound)

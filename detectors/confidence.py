@@ -73,6 +73,7 @@ class ConfidenceMonitor:
     unit: ClassVar[str] = "points of confidence"
     kinds: ClassVar[tuple[str, ...]] = (ConfidenceBlock.kind,)
     exact: ClassVar[bool] = False
+    floor: ClassVar[float] = TOLERANCE
 
     def questions(self, reference: Layout) -> Questions:
         """Return the one component."""
@@ -91,9 +92,10 @@ class ConfidenceMonitor:
         varied: Variation,
         falling: NDArray[np.bool_],
         log_error: float,
+        floor: float,
     ) -> NDArray[np.float64]:
         """Return the bound of the mean of 1 − confidence."""
         n = np.maximum(reference.n, 1.0)[:, None]
         mean = reference.first / n
         variance = np.maximum(reference.second / n - mean**2, 0.0)
-        return mean_bound(mean, variance, reference.n, varied, TOLERANCE, log_error)
+        return mean_bound(mean, variance, reference.n, varied, floor, log_error)

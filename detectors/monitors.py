@@ -24,6 +24,7 @@ __all__ = [
     "Monitor",
     "Nulls",
     "Questions",
+    "log_error_of",
     "nulls",
     "observe",
     "questions_of",
@@ -59,6 +60,8 @@ class Monitor(Protocol):
     """The kinds of blocks it reads; where a layout has none of them there is nothing to watch."""
     exact: ClassVar[bool]
     """Whether the values are zeros and ones."""
+    floor: ClassVar[float]
+    """The difference that is too small to matter, in its unit, unless a person says another."""
 
     def __hash__(self) -> int: ...
 
@@ -74,11 +77,12 @@ class Monitor(Protocol):
         ...
 
     def bounds(
-        self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float
+        self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float, floor: float
     ) -> NDArray[np.float64]:
         """Return b [segments, components] from the reference's moments, in which falls are turned round.
 
         ``log_error``: −ln of the probability with which a bound may be wrong by the reference's own error.
+        ``floor``: the least tolerance; its own, or what a person has set.
         """
         ...
 
@@ -148,24 +152,37 @@ def _elsewhere(segments: tuple[str, ...], fields: tuple[str, ...]) -> NDArray[np
     return ~np.array(made, dtype=np.bool_)
 
 
+def log_error_of(reference: "Reference", components: int) -> float:
+    """Return −ln of the probability with which each of the reference's shares may be wrong beyond its bound."""
+    return float(np.log(max(len(reference.layout.segments) * components, 1) / REFERENCE_ERROR))
+
+
 def nulls(
-    monitor: Monitor, reference: "Reference", segments: tuple[str, ...], varied: Variation, components: int
+    monitor: Monitor,
+    reference: "Reference",
+    segments: tuple[str, ...],
+    varied: Variation,
+    components: int,
+    tolerance: float | None = None,
 ) -> Nulls:
     """Return what ``monitor`` tests in ``segments`` that vary by ``varied``.
 
     Of the tag that makes a segment nothing is tested in it: all its events have one value, which would be a
     change where it is compared with the whole model. ``components``: of all monitors in one segment. The
     error allowed for the reference is divided by the number of shares in the reference, since each of its
-    errors would be a permanently false null.
+    errors would be a permanently false null. A ``tolerance`` that a person has set takes the place of the
+    monitor's floor and of what wanders from window to window; the error of the reference stays a least bound.
     """
     rows = rows_of(monitor, reference, segments)
     counted = observe(monitor, reference.summary, reference.layout)
     counted = Moments(counted.n[rows], counted.first[rows], counted.second[rows])
     questions = questions_of(monitor, reference.layout)
-    shares = len(reference.layout.segments) * components
-    log_error = float(np.log(max(shares, 1) / REFERENCE_ERROR))
+    log_error = log_error_of(reference, components)
     mean = counted.first / np.maximum(counted.n, 1.0)[:, None]
-    bound = monitor.bounds(counted, varied, questions.falling, log_error)
+    if tolerance is None:
+        bound = monitor.bounds(counted, varied, questions.falling, log_error, monitor.floor)
+    else:
+        bound = monitor.bounds(counted, varied.without_wandering(), questions.falling, log_error, tolerance)
     known = (counted.n > 0)[:, None]
     if questions.fields:
         known = known & _elsewhere(segments, questions.fields)

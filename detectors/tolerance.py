@@ -5,7 +5,7 @@ hypothesis "the share, or mean, is at most b".
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +77,11 @@ class Variation:
             np.asarray(arrays[prefix + "window_size"], dtype=np.float64),
             np.asarray(arrays[prefix + "measured"], dtype=np.bool_),
         )
+
+    def without_wandering(self) -> "Variation":
+        """Return the same as if nothing lasted from window to window."""
+        none = np.zeros_like(self.persistent)
+        return replace(self, persistent=none, farthest=none)
 
     def take(self, rows: NDArray[np.intp]) -> "Variation":
         """Return the variation of the segments at ``rows``."""

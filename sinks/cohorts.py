@@ -3,12 +3,14 @@
 from collections.abc import Callable
 
 from detectors.layout import Layout
+from detectors.state import CohortState
 from sinks.controls import ALWAYS, lock_exclusive, publish
 from sinks.database import Connection
 from sinks.errors import BadSettings
 from sinks.statements import statement
+from sinks.windows import uncompress
 
-__all__ = ["check_windows", "latest_layout", "list_all", "models", "newest_version", "register"]
+__all__ = ["check_windows", "latest_layout", "list_all", "models", "newest_version", "register", "state"]
 
 
 def list_all(connection: Connection) -> list[tuple[int, str, str]]:
@@ -27,6 +29,12 @@ def latest_layout(connection: Connection, model: str, version: str) -> Layout | 
     found = None if row is None else connection.execute(statement("cohorts", "latest_control"), ["layout", row[0]])
     body = None if found is None else found.fetchone()
     return None if body is None else Layout.from_json(body[0].decode())
+
+
+def state(connection: Connection, cohort_id: int) -> CohortState | None:
+    """Return the state of a cohort's detectors; None before the first window is closed."""
+    row = connection.execute(statement("cohorts", "state"), [cohort_id]).fetchone()
+    return None if row is None or row[0] is None else CohortState.from_bytes(uncompress(row[0]))
 
 
 def newest_version(connection: Connection, model: str) -> str | None:

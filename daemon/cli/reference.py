@@ -1,6 +1,8 @@
 """``strandline reference``: what each model is compared with."""
 
 import json
+import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +14,7 @@ from daemon import references
 from daemon.cli.context import clean, open_database, print_table, settings_of
 from detectors.columns import UNIT
 from detectors.layout import WHOLE
+from detectors.origins import UNWATCHED, Origin
 from detectors.reference import Reference
 from sinks import cohorts
 from sinks.controls import ALWAYS, ControlRecord, Controls
@@ -89,21 +92,27 @@ def list_all(context: typer.Context, as_json: AsJson = False) -> None:
 def show(
     context: typer.Context,
     reference: Annotated[int, typer.Argument(help="Its number, from `strandline reference list`.")],
+    segment: Annotated[str, typer.Option(help="What holds in this segment, such as region=eu.")] = WHOLE,
+    monitor: Annotated[str | None, typer.Option(help="Tolerances of this monitor only.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a reference holds: confidence and the share of each class.
+    """Show what a reference holds, and where each tolerance comes from.
 
-    Example: strandline reference show 12
+    A monitor alarms when it is sure that a value is beyond its bound: reference and tolerance together.
+
+    Example: strandline reference show 12 --monitor confidence
     """
+    settings = settings_of(context)
     with open_database(context) as connection:
-        for record, model, version, found in _all(connection):
-            if record.id == reference:
-                _show(_title(model, version), found, as_json=as_json)
-                return
-    raise NotFound(f"reference {reference}; see: strandline reference list")
+        record, model, version, found = _one(connection, reference)
+        told = references.explain(settings, connection, record.cohort_id or 0, model, found, segment)
+    wanted = [each for each in told if monitor in {None, each.monitor}]
+    if not wanted:
+        raise NotFound(f"monitor {monitor!r}; there are: {', '.join(dict.fromkeys(each.monitor for each in told))}")
+    _show(_title(model, version), found, wanted, as_json=as_json)
 
 
-def _show(title: str, reference: Reference, *, as_json: bool) -> None:
+def _show(title: str, reference: Reference, told: list[Origin], *, as_json: bool) -> None:
     summary = reference.summary
     whole = reference.layout.segments.index(WHOLE)
     counts = summary.cells("classes")[whole]
@@ -113,12 +122,41 @@ def _show(title: str, reference: Reference, *, as_json: bool) -> None:
     shares = {label: int(count) / max(1, int(counts.sum())) for label, count in zip(labels, counts, strict=True)}
     events = int(summary.events[whole])
     if as_json:
-        typer.echo(json.dumps({"model": title, "events": events, "mean_confidence": mean, "classes": shares}))
+        tolerances = [{name: _or_none(value) for name, value in asdict(each).items()} for each in told]
+        values = {"model": title, "events": events, "mean_confidence": mean, "classes": shares}
+        typer.echo(json.dumps({**values, "tolerances": tolerances}))
         return
     confidence = "unknown" if mean is None else f"{mean:.4f}"
     typer.echo(clean(f"{title}: {events:,} events ({reference.source}), mean confidence {confidence}"))
-    rows = [(label, f"{share:.4f}") for label, share in sorted(shares.items(), key=lambda item: -item[1])]
-    print_table(("class", "share"), rows, empty="")
+    print_table(
+        ("component", "monitor", "reference", "tolerance", "bound", "from", "design effect", "warning"),
+        [
+            (
+                each.component,
+                each.monitor,
+                f"{each.reference:.4f}",
+                f"{each.tolerance:.4f}",
+                "" if each.origin == UNWATCHED else f"{each.bound:.4f}",
+                each.origin,
+                f"{each.design_effect:.2f}" if each.measured else "not known yet",
+                each.warning,
+            )
+            for each in told
+        ],
+        empty="",
+    )
+
+
+def _or_none(value: object) -> object:
+    """Return a value as JSON can write it."""
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _one(connection: Connection, number: int) -> tuple[ControlRecord, str, str, Reference]:
+    for found in _all(connection):
+        if found[0].id == number:
+            return found
+    raise NotFound(f"reference {number}; see: strandline reference list")
 
 
 def _all(connection: Connection) -> list[tuple[ControlRecord, str, str, Reference]]:

@@ -128,6 +128,7 @@ class _Cohort:
             self._budget,
             lambda count: self._history(window, count),
             for_windows=self._all.detection.for_windows,
+            tolerances=self._settings.tolerances,
         )
         self._store(window, layout_id, summary, found)
         for cap in growth.beyond(summary, growth.reached(summary.layout, **self._all.detection.layout_caps)):

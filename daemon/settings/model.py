@@ -2,15 +2,22 @@
 
 import math
 import re
+from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from daemon.settings.inside import inside
 from daemon.settings.privacy import PrivacySettings
 from daemon.settings.section import DAY_SECONDS, MICROSECONDS, YEAR_SECONDS, Names, Section
+from detectors.registry import MONITORS
 from sinks.errors import BadSettings
 
-__all__ = ["ModelSettings"]
+__all__ = ["AUTO", "ModelSettings"]
+
+AUTO = "auto"
+"""The tolerance that is derived from the reference."""
 
 _UNITS = {"hour": 3600, "day": DAY_SECONDS, "week": 7 * DAY_SECONDS, "year": YEAR_SECONDS}
 _MOST_OFTEN, _LEAST_OFTEN = 3600, 100 * YEAR_SECONDS
@@ -24,6 +31,7 @@ class ModelSettings(Section):
     window_seconds: Annotated[int, Field(ge=1, le=7 * DAY_SECONDS)] = 300
     lateness_seconds: Annotated[float, Field(ge=0, le=7 * DAY_SECONDS)] = 60
     false_alarms: str = "1 per 30 days"
+    tolerance: Mapping[str, object] = {}
     segments: Names = ()
     classes: Names = ()
     labels_per_day: Annotated[int, Field(ge=1, le=10_000_000)] = 500
@@ -42,6 +50,19 @@ class ModelSettings(Section):
             )
             raise ValueError(message)
         return text
+
+    @field_validator("tolerance")
+    @classmethod
+    def _tolerances_can_be_kept(cls, tolerance: Mapping[str, object]) -> Mapping[str, object]:
+        faults = [((name,), fault) for name, value in tolerance.items() if (fault := _fault(name, value))]
+        if faults:
+            raise inside("tolerance", faults)
+        return tolerance
+
+    @property
+    def tolerances(self) -> dict[str, float]:
+        """The tolerances that are set, by monitor; those of others are derived."""
+        return {name: float(value) for name, value in self.tolerance.items() if isinstance(value, int | float)}
 
     @property
     def window_us(self) -> int:
@@ -62,6 +83,20 @@ class ModelSettings(Section):
     def windows_per_day(self) -> float:
         """Windows in a day."""
         return DAY_SECONDS / self.window_seconds
+
+
+def _fault(monitor: str, value: object) -> str:
+    """Return what is wrong with a monitor's tolerance; nothing if it can be kept."""
+    units = {each.name: each.unit for each in MONITORS}
+    if monitor not in units:
+        near = get_close_matches(monitor, units, 1)
+        return f"there is no such monitor; expected one of {', '.join(units)}" + (
+            f"; did you mean {near[0]}?" if near else ""
+        )
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value == AUTO or (number and 0 < float(str(value)) < 1):
+        return ""
+    return f'expected "{AUTO}" or a number of {units[monitor]}, more than 0, less than 1'
 
 
 def _seconds_of(budget: str) -> float:

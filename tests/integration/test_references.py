@@ -1,0 +1,150 @@
+"""References at the command line, and what they do to windows that are reduced."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from daemon.cli.main import app
+from daemon.jobs.reduce import ReduceJob
+from daemon.settings import Settings
+from detectors.reference import Reference
+from detectors.summary import Summary
+from sinks import cohorts
+from sinks.controls import Controls, lock_exclusive, publish
+from sinks.database import Connection, connect
+from sinks.windows import compress, uncompress
+from tests.unit.detectors.streams import file_reference, layout_of, summary_of
+
+FIRST = 5_800_000
+LAYOUT = layout_of()
+
+
+class Watched:
+    """A model whose windows are given as summaries, and somebody at the command line."""
+
+    def __init__(self, directory: Path, database: str, connection: Connection) -> None:
+        self.connection = connection
+        self.random = np.random.default_rng(1)
+        self.window = FIRST
+        self.settings: dict[str, Any] = {}
+        self._database = database
+        self._file = directory / "config.toml"
+        connection.execute("INSERT INTO partition (topic, partition, event_high_us) VALUES ('predictions', 0, 0)")
+        self.register()
+
+    def register(self, window_seconds: int = 300) -> None:
+        found = cohorts.register(self.connection, "digits", "1", window_seconds=window_seconds, layout=LAYOUT, cap=10)
+        assert found is not None
+        self.cohort = found
+
+    def configure(self, **model: Any) -> None:
+        self.settings = model
+
+    def reference(self, reference: Reference) -> int:
+        body = compress(reference.to_bytes())
+        with self.connection.transaction():
+            lock_exclusive(self.connection)
+            return publish(
+                self.connection,
+                kind="reference",
+                model="digits",
+                cohort_id=self.cohort,
+                effective_from=self.window,
+                body=body,
+            )
+
+    def take(self, *windows: Summary) -> None:
+        """Close these windows."""
+        [(layout_id,)] = self.connection.execute("SELECT id FROM control WHERE kind = 'layout'").fetchall()
+        for summary in windows:
+            self.connection.execute(
+                'INSERT INTO part (cohort_id, "window", layout_id, events, body) VALUES (%s, %s, %s, %s, %s)',
+                [self.cohort, self.window, layout_id, int(summary.events[0]), compress(summary.to_bytes())],
+            )
+            self.window += 1
+        settings = Settings.model_validate({"model": {"digits": self.settings}})
+        high = (self.window + 1) * settings.of("digits").window_us
+        self.connection.execute("UPDATE partition SET event_high_us = %s", [high])
+        job = ReduceJob(settings)
+        while job.run_once(self.connection):
+            pass
+
+    def run(self, windows: int, n: int = 1000, **changed: Any) -> None:
+        self.take(*(summary_of(LAYOUT, self.random, n, **changed) for _ in range(windows)))
+
+    def firing(self) -> list[tuple[str, str]]:
+        return self.connection.execute(
+            "SELECT labels ->> 'monitor', labels ->> 'segment' FROM alert WHERE state = 'firing' ORDER BY 1, 2"
+        ).fetchall()
+
+    def references(self) -> list[Reference]:
+        return [Reference.from_bytes(uncompress(r.body)) for r in Controls(("reference",)).refresh(self.connection)]
+
+    def __call__(self, *words: str) -> Result:
+        self._file.write_text(
+            f'[postgres]\nurl = "{self._database}"\n[model.digits]\n'
+            + "".join(f"{key} = {_toml(value)}\n" for key, value in self.settings.items())
+        )
+        return CliRunner().invoke(app, ["--config", str(self._file), "reference", *words])
+
+    def json(self, *words: str) -> Any:
+        found = self(*words, "--json")
+        assert found.exit_code == 0, found.output
+        return json.loads(found.stdout)
+
+    def refused(self, *words: str) -> str:
+        found = self(*words)
+        assert found.exit_code != 0
+        return str(found.exception)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(each)}" for key, each in value.items()) + " }"
+    return json.dumps(value)
+
+
+@pytest.fixture
+def watched(tmp_path: Path, database: str) -> Iterator[Watched]:
+    with connect(database, name="test") as connection:
+        yield Watched(tmp_path, database, connection)
+
+
+def tolerances(shown: Any) -> dict[str, Any]:
+    return {each["component"]: each for each in shown["tolerances"]}
+
+
+def test_show_tells_where_each_tolerance_comes_from(watched: Watched) -> None:
+    number = str(watched.reference(file_reference(LAYOUT, watched.random, 300_000)))
+    shown = watched.json("show", number)
+    assert shown["events"] == 300_000
+    found = tolerances(shown)["mean confidence"]
+    assert (found["origin"], found["measured"], found["warning"]) == ("floor", False, "")
+    assert found["tolerance"] == pytest.approx(0.02)
+    # What is measured of the live stream counts from then on.
+    watched.run(21)
+    assert tolerances(watched.json("show", number))["mean confidence"]["measured"]
+    watched.configure(tolerance={"confidence": 0.07})
+    given = tolerances(watched.json("show", number, "--monitor", "confidence"))
+    assert [each["origin"] for each in given.values()] == ["set by you"]
+    assert given["mean confidence"]["bound"] == pytest.approx(found["reference"] - 0.07)
+    lines = watched("show", number).stdout.splitlines()
+    assert "mean confidence" in lines[2]
+    assert "set by you" in lines[2]
+    assert "monitor 'sorrow'; there are: confidence, classes" in watched.refused("show", number, "--monitor", "sorrow")
+    assert "this reference has: region=eu" in watched.refused("show", number, "--segment", "region=asia")
+
+
+def test_a_number_in_the_configuration_is_what_windows_are_held_to(watched: Watched) -> None:
+    watched.reference(file_reference(LAYOUT, watched.random, 300_000))
+    watched.configure(tolerance={"confidence": 0.1})
+    watched.run(30, confidence=0.85)
+    assert watched.firing() == []
+    watched.configure(tolerance={"confidence": "auto"})
+    watched.run(4, confidence=0.85)
+    assert ("confidence", "") in watched.firing()
