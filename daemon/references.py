@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from daemon.accepting import LEAST_EVENTS
 from daemon.buffer import NEVER, Buffer, Cohort
 from daemon.decoders.registry import decoder_of
 from daemon.events import Rejected
@@ -32,7 +33,6 @@ from sinks.windows import compress
 __all__ = ["Built", "build", "explain", "read"]
 
 _AT_ONCE = 4096
-_LEAST_EVENTS = 1000
 _SHOWN_FAULTS = 5
 
 
@@ -127,8 +127,8 @@ def read(settings: Settings, path: Path, model: str, progress: Callable[[int], N
     # Three times over the file: which fields there are, what values they have, and how often they have them.
     summary = counted(unlearnt_layout())
     events = int(summary.events[0])
-    if events < _LEAST_EVENTS:
-        raise BadData(f"{path}: {events} events; a reference needs at least {_LEAST_EVENTS}")
+    if events < LEAST_EVENTS:
+        raise BadData(f"{path}: {events} events; a reference needs at least {LEAST_EVENTS}")
     sampled = counted(growth.with_fields(summary, fields_cap=caps.fields_cap))
     finished = growth.finished(sampled, classes_cap=caps.classes_cap)
     learnt = replace(finished, segments=(WHOLE, *sorted(segments)[: caps.segments_cap - 1]))

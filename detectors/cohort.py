@@ -67,7 +67,7 @@ def step(
     transitions: list[Transition] = []
     same = state is not None and state.reference == digest
     if state is not None and not (same and state.segments == layout.segments[: len(state.segments)]):
-        reason = "segments replaced" if same else "reference replaced" if reference else "reference withdrawn"
+        reason = "segments replaced" if same else _replaced(reference)
         transitions += dropped(state, window, thresholds, reason)
         state = None
     windows = Windows(layout, window, summary, history)
@@ -96,6 +96,13 @@ def step(
     ]
     _calibrate(after, list(watching.values()), windows, reference)
     return Step(after, table(layout, MONITORS, columns), tuple(transitions), None)
+
+
+def _replaced(reference: Reference | None) -> str:
+    """Return why the alarms end that were on under another reference."""
+    if reference is None:
+        return "reference withdrawn"
+    return "accepted as the new normal" if reference.source == "accepted" else "reference replaced"
 
 
 def _learning(
@@ -208,7 +215,7 @@ def _calibrate(state: CohortState, watching: list[Watch], windows: Windows, refe
     complete = wanted.sum(axis=0) >= QUIET_WINDOWS
     state.quiet[ready & ~complete] = NO_WINDOW
     ready &= complete
-    measured = calibrate(reference, [summary for _, summary in stored], wanted)
+    measured = calibrate(reference, windows.layout, stored, dict(zip(at.tolist(), wanted, strict=True)))
     for watch in watching:
         mine, found = watch.state, measured[watch.monitor.name]
         changed_rows = ready & found.measured

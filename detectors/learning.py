@@ -1,18 +1,20 @@
 """Learning: a reference from the live stream, and how live windows vary."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.bets import Moments
 from detectors.layout import Layout
-from detectors.monitors import readable, vary, watches
-from detectors.reference import LEARNING_WINDOWS, Calibration, Reference, aligned
+from detectors.monitors import means, observe, readable, watches
+from detectors.reference import LEARNING_WINDOWS, Calibration, Reference, Source, aligned
 from detectors.registry import MONITORS
 from detectors.summary import Summary
+from detectors.varying import Varying
 
-__all__ = ["HISTORY_WINDOWS", "History", "Windows", "calibrate", "learn"]
+__all__ = ["HISTORY_WINDOWS", "History", "Windows", "calibrate", "learn", "made"]
 
 History = Callable[[int], Sequence[tuple[int, Summary]]]
 """Returns up to the last n stored windows before this one, ascending: (window, its summary)."""
@@ -65,22 +67,55 @@ def learn(windows: Windows, counted: tuple[int, ...]) -> tuple[tuple[int, ...], 
     stored = [item for item in windows.last(windows.window - counted[0] + 1) if item[0] in wanted]
     if len(stored) < LEARNING_WINDOWS:
         return tuple(window for window, _ in stored), None
-    merged = Summary.empty(Layout(layout.segments, layout.blocks))
-    for _, summary in stored:
-        merged.add(summary)
-    learnt = Reference(merged.layout, merged, LEARNING_WINDOWS, None, "learnt")
-    summaries = [summary for _, summary in stored]
-    everything = np.ones((len(stored), len(layout.segments)), dtype=np.bool_)
-    return counted, replace(learnt, calibration=calibrate(learnt, summaries, everything))
+    return counted, made(layout, lambda: stored, "learnt")
 
 
-def calibrate(reference: Reference, summaries: list[Summary], wanted: NDArray[np.bool_]) -> Calibration:
-    """Return how each monitor's means vary over ``summaries`` (one layout, in time order).
+def made(layout: Layout, read: Callable[[], Iterable[tuple[int, Summary]]], source: Source) -> Reference:
+    """Return the reference that closed windows make, counted under ``layout`` or an earlier one.
 
-    ``wanted`` [windows, segments]: which windows count for which segment.
+    ``read`` returns the windows in time order; it is called twice, and what it returns need not be in memory. Those
+    that cannot be counted under the layout are left out. How they vary is known from LEARNING_WINDOWS on.
     """
-    return {
-        monitor.name: vary(monitor, summaries, wanted, reference, least=LEARNING_WINDOWS)
+    merged = Summary.empty(Layout(layout.segments, layout.blocks))
+
+    def counted() -> Iterator[tuple[int, Summary]]:
+        for window, summary in read():
+            found = aligned(summary, merged.layout)
+            if found is not None and found.events[0]:
+                yield window, found
+
+    windows = 0
+    for _, summary in counted():
+        merged.add(summary)
+        windows += 1
+    reference = Reference(merged.layout, merged, windows, None, source)
+    if windows < LEARNING_WINDOWS:
+        return reference
+    return replace(reference, calibration=calibrate(reference, merged.layout, counted()))
+
+
+def calibrate(
+    reference: Reference,
+    layout: Layout,
+    stored: Iterable[tuple[int, Summary]],
+    wanted: Mapping[int, NDArray[np.bool_]] | None = None,
+) -> Calibration:
+    """Return how each monitor's means vary over ``stored`` (windows counted under ``layout``, in time order).
+
+    ``wanted``: by window, for which segments it counts; None: every window for all.
+    """
+    watching = [
+        (monitor, means(monitor, reference, layout.segments))
         for monitor in MONITORS
-        if watches(monitor, reference.layout) and readable(monitor, summaries[0].layout, reference.layout)
+        if watches(monitor, reference.layout) and readable(monitor, layout, reference.layout)
+    ]
+    measuring = [Varying(*mean.shape) for _, mean in watching]
+    for window, summary in stored:
+        kept = 1 if wanted is None else wanted[window]
+        for (monitor, mean), varying in zip(watching, measuring, strict=True):
+            seen = observe(monitor, summary, reference.layout)
+            varying.add(Moments(seen.n * kept, seen.first, seen.second), mean)
+    return {
+        monitor.name: varying.variation(least=LEARNING_WINDOWS)
+        for (monitor, _), varying in zip(watching, measuring, strict=True)
     }

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from detectors.bets import UNIT_ERROR, Moments
 from detectors.layout import Layout
-from detectors.tolerance import REFERENCE_ERROR, Variation, variation
+from detectors.tolerance import REFERENCE_ERROR, Variation
 
 if TYPE_CHECKING:
     from detectors.reference import Reference
@@ -25,12 +25,12 @@ __all__ = [
     "Nulls",
     "Questions",
     "log_error_of",
+    "means",
     "nulls",
     "observe",
     "questions_of",
     "readable",
     "rows_of",
-    "vary",
     "watches",
 ]
 
@@ -189,23 +189,9 @@ def nulls(
     return Nulls(np.where(known, mean, np.nan), np.where(known, bound, 1.0))
 
 
-def vary(
-    monitor: Monitor,
-    summaries: list["Summary"],
-    wanted: NDArray[np.bool_],
-    reference: "Reference",
-    *,
-    least: int,
-) -> Variation:
-    """Measure how ``monitor``'s means vary over ``summaries`` (of one layout, in time order).
-
-    ``wanted`` [windows, segments]: which windows count for which segment.
-    """
-    seen = [observe(monitor, summary, reference.layout) for summary in summaries]
-    n = np.stack([moments.n for moments in seen]) * wanted
-    first = np.stack([moments.first for moments in seen]) * wanted[..., None]
-    second = np.stack([moments.second for moments in seen]) * wanted[..., None]
+def means(monitor: Monitor, reference: "Reference", segments: tuple[str, ...]) -> NDArray[np.float64]:
+    """Return the reference's means of x [segments, components]."""
+    rows = rows_of(monitor, reference, segments)
     counted = observe(monitor, reference.summary, reference.layout)
-    mean = counted.first / np.maximum(counted.n, 1.0)[:, None]
-    rows = rows_of(monitor, reference, summaries[0].layout.segments)
-    return variation(n, first, second, mean[rows], least=least)
+    mean: NDArray[np.float64] = counted.first[rows] / np.maximum(counted.n[rows], 1.0)[:, None]
+    return mean

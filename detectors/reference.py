@@ -14,7 +14,7 @@ from detectors.layout import Layout
 from detectors.summary import Summary
 from detectors.tolerance import Variation
 
-__all__ = ["LEARNING_WINDOWS", "Calibration", "Reference", "aligned"]
+__all__ = ["LEARNING_WINDOWS", "Calibration", "Reference", "Source", "aligned"]
 
 LEARNING_WINDOWS = 20
 """Closed windows with events from which a reference is learnt, and a design effect measured."""
@@ -24,6 +24,8 @@ _SUMMARY = "summary"
 
 _Arrays = dict[str, NDArray[np.uint8] | NDArray[np.float64] | NDArray[np.bool_]]
 
+Source = Literal["file", "learnt", "accepted"]
+"""Where a reference comes from: a file, the live stream, or windows that a person accepted as the new normal."""
 Calibration = Mapping[str, Variation]
 """By monitor: how its window means vary, a row for each segment of the reference's layout."""
 
@@ -40,7 +42,7 @@ class Reference:
     summary: Summary
     windows: int = 0
     calibration: Calibration | None = None
-    source: Literal["file", "learnt"] = "file"
+    source: Source = "file"
 
     @cached_property
     def digest(self) -> str:

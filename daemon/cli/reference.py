@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -10,9 +11,10 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
-from daemon import references
-from daemon.cli.context import clean, open_database, print_table, settings_of
+from daemon import accepting, references
+from daemon.cli.context import clean, open_database, print_json, print_table, settings_of, when
 from detectors.columns import UNIT
+from detectors.comparing import compared
 from detectors.layout import WHOLE
 from detectors.origins import UNWATCHED, Origin
 from detectors.reference import Reference
@@ -144,6 +146,87 @@ def _show(title: str, reference: Reference, told: list[Origin], *, as_json: bool
             for each in told
         ],
         empty="",
+    )
+
+
+@app.command()
+def diff(
+    context: typer.Context,
+    before: Annotated[int, typer.Argument(help="The number of one reference.")],
+    after: Annotated[int, typer.Argument(help="The number of the other.")],
+    segment: Annotated[str, typer.Option(help="Compare this segment, such as region=eu.")] = WHOLE,
+    as_json: AsJson = False,
+) -> None:
+    """Show what differs between two references, what differs most first.
+
+    Example: strandline reference diff 12 17
+    """
+    with open_database(context) as connection:
+        _, one_model, one_version, one = _one(connection, before)
+        _, other_model, other_version, other = _one(connection, after)
+    for number, each in ((before, one), (after, other)):
+        if segment not in each.layout.segments:
+            raise NotFound(f"segment {segment!r} in reference {number}")
+    found = compared(one, other, segment)
+    if as_json:
+        typer.echo(json.dumps({"before": before, "after": after, **asdict(found)}))
+        return
+    typer.echo(clean(f"{before}: {_title(one_model, one_version)}, {one.summary.events[0]:,} events ({one.source})"))
+    typer.echo(
+        clean(f"{after}: {_title(other_model, other_version)}, {other.summary.events[0]:,} events ({other.source})")
+    )
+    rows = [(each.component, each.monitor, each.before, each.after) for each in found.differences]
+    print_table(("component", "monitor", "before", "after"), rows, empty="Nothing differs but by chance.")
+    for what, fields in (
+        (f"only in {before}", found.gone),
+        (f"only in {after}", found.new),
+        ("not compared, other edges or values", found.not_comparable),
+    ):
+        if fields:
+            typer.echo(clean(f"{what}: {', '.join(fields)}"))
+
+
+@app.command()
+def accept(
+    context: typer.Context,
+    model: Annotated[str, typer.Option(help="The model whose present behaviour is right.")],
+    version: Annotated[str | None, typer.Option(help="Its version; default: the newest one known.")] = None,
+    windows: Annotated[
+        int | None,
+        typer.Option(min=1, max=100_000, help="Of the last so many windows; default: since what fires now began."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Accept what a model does now as its new normal: alarms that fire end, and it is compared with that.
+
+    The reference is made of the windows since the change that fires now began. Older ones stay as they are.
+
+    Example: strandline reference accept --model digits
+    """
+    seconds = settings_of(context).of(model).window_seconds
+    with open_database(context) as connection:
+        found = accepting.accept(connection, model, version, windows=windows)
+    events = int(found.reference.summary.events[0])
+    since, until = (datetime.fromtimestamp(window * seconds, UTC) for window in (found.first, found.last + 1))
+    if as_json:
+        print_json(
+            {
+                "reference": found.number,
+                "model": model,
+                "version": found.version,
+                "windows": found.reference.windows,
+                "events": events,
+                "since": since,
+                "until": until,
+            }
+        )
+        return
+    typer.echo(
+        clean(
+            f"reference {found.number} of {_title(model, found.version)}: {events:,} events of "
+            f"{found.reference.windows} windows, {when(since)} to {when(until)}; in force, and what fires ends, "
+            "when the next window is closed"
+        )
     )
 
 

@@ -18,7 +18,7 @@ from sinks import cohorts
 from sinks.controls import Controls, lock_exclusive, publish
 from sinks.database import Connection, connect
 from sinks.windows import compress, uncompress
-from tests.unit.detectors.streams import file_reference, layout_of, summary_of
+from tests.unit.detectors.streams import file_reference, layout_of, shares_of, summary_of
 
 FIRST = 5_800_000
 LAYOUT = layout_of()
@@ -148,3 +148,60 @@ def test_a_number_in_the_configuration_is_what_windows_are_held_to(watched: Watc
     watched.configure(tolerance={"confidence": "auto"})
     watched.run(4, confidence=0.85)
     assert ("confidence", "") in watched.firing()
+
+
+def test_diff_tells_what_differs_most_first(watched: Watched) -> None:
+    one = file_reference(LAYOUT, watched.random, 30_000)
+    other = Reference(LAYOUT, summary_of(LAYOUT, watched.random, 30_000, confidence=0.8, shares=shares_of(c3=0.13)))
+    numbers = [str(watched.reference(each)) for each in (one, other, one)]
+    found = watched.json("diff", numbers[0], numbers[1])
+    told = [each["component"] for each in found["differences"]]
+    assert told[:2] == ["mean confidence", "share of class 3 rising"]
+    assert (found["differences"][0]["before"], found["differences"][0]["after"]) == (
+        pytest.approx(0.9, abs=0.01),
+        pytest.approx(0.8, abs=0.01),
+    )
+    lines = watched("diff", *numbers[:2]).stdout.splitlines()
+    assert lines[0].startswith(f"{numbers[0]}: digits version 1, 30,000 events")
+    assert lines[3].startswith("mean confidence\tconfidence\t")
+    assert watched.json("diff", numbers[0], numbers[2])["differences"] == []
+    assert "reference 9999" in watched.refused("diff", numbers[0], "9999")
+    assert "region=asia" in watched.refused("diff", *numbers[:2], "--segment", "region=asia")
+
+
+def test_accept_makes_the_present_the_new_normal_and_ends_what_fires(watched: Watched) -> None:
+    first = watched.reference(file_reference(LAYOUT, watched.random, 30_000))
+    watched.run(25)
+    watched.run(30, confidence=0.8)
+    assert ("confidence", "") in watched.firing()
+    found = watched.json("accept", "--model", "digits")
+    assert (found["windows"], found["events"]) == (30, 30_000)
+    assert [each["reference"] for each in watched.json("list")] == [first, found["reference"]]
+    watched.run(1, confidence=0.8)
+    assert watched.firing() == []
+    assert watched.connection.execute(
+        "SELECT DISTINCT evidence ->> 'reason' FROM alert_transition WHERE state = 'resolved'"
+    ).fetchall() == [("accepted as the new normal",)]
+    assert watched.connection.execute("SELECT state FROM incident").fetchall() == [("resolved",)]
+    # What was learnt from it is known to vary so: it is not calibrating, it is quiet, and the old normal is a change.
+    assert tolerances(watched.json("show", str(found["reference"])))["mean confidence"]["measured"]
+    watched.run(20, confidence=0.8)
+    assert watched.firing() == []
+    watched.run(4, confidence=0.7)
+    assert ("confidence", "") in watched.firing()
+    # The old one is as it was.
+    assert watched.references()[0].source == "file"
+
+
+def test_accept_takes_the_last_windows_if_told_so_and_refuses_what_makes_no_reference(watched: Watched) -> None:
+    assert "no window of this version" in watched.refused("accept", "--model", "digits")
+    watched.reference(file_reference(LAYOUT, watched.random, 30_000))
+    watched.run(10, 300)
+    assert "nothing fires" in watched.refused("accept", "--model", "digits")
+    assert "900 events in 3 windows; a reference needs at least 1000" in watched.refused(
+        "accept", "--model", "digits", "--windows", "3"
+    )
+    assert watched.json("accept", "--model", "digits", "--windows", "4")["windows"] == 4
+    assert watched("accept", "--model", "digits", "--windows", "9").stdout.startswith("reference ")
+    assert "model 'cats'" in watched.refused("accept", "--model", "cats")
+    assert "with a version '7'" in watched.refused("accept", "--model", "digits", "--version", "7")

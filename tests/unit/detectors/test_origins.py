@@ -36,8 +36,7 @@ def wandering(sd: float) -> Reference:
     for each in windows:
         whole.add(each)
     reference = Reference(layout, whole, windows=30, source="learnt")
-    wanted = np.ones((30, len(layout.segments)), dtype=np.bool_)
-    return replace(reference, calibration=calibrate(reference, windows, wanted))
+    return replace(reference, calibration=calibrate(reference, layout, enumerate(windows)))
 
 
 def test_a_large_steady_reference_leaves_the_floors() -> None:
