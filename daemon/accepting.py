@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from detectors.layout import Layout
-from detectors.learning import made
+from detectors.learning import LEAST_CYCLES, made
 from detectors.readings import FIRING
 from detectors.reference import Reference
+from detectors.season import Season
 from detectors.state import CohortState
 from detectors.summary import Summary
 from sinks import cohorts
@@ -33,18 +34,25 @@ class Accepted:
     last: int
 
 
-def accept(connection: Connection, model: str, version: str | None = None, *, windows: int | None = None) -> Accepted:
+def accept(
+    connection: Connection,
+    model: str,
+    version: str | None = None,
+    *,
+    windows: int | None = None,
+    season: Season | None = None,
+) -> Accepted:
     """Make a reference of the closed windows since the change that fires now, or of the last ``windows``.
 
     Without a ``version`` it is the newest one's. The reference is in force from the next window that is closed; it
-    ends the alarms that fire until then.
+    ends the alarms that fire until then. With a ``season`` it is one by hour.
 
     Raises
     ------
     NotFound
         There is no such model or version.
     BadData
-        Nothing fires and no number of windows is given, or there are too few events in them.
+        Nothing fires and no number of windows is given, or they, or the events in them, are too few.
     """
     if version is None:
         version = cohorts.newest_version(connection, model)
@@ -62,10 +70,15 @@ def accept(connection: Connection, model: str, version: str | None = None, *, wi
         first = _change(state) if windows is None else window_back(connection, found, windows)
         if first is None:
             raise BadData(f"{model}: nothing fires; say how many of the last windows are normal: --windows N")
+        if season is not None and season.cycles(last + 1 - first) < LEAST_CYCLES:
+            raise BadData(
+                f"{model}: it is compared with the same hour, and {last + 1 - first} windows do not hold all hours "
+                f"{LEAST_CYCLES} times: wait, or take more of them: --windows N"
+            )
         layout = cohorts.latest_layout(connection, model, version)
         if layout is None or layout.sample_size:
             raise BadData(f"{model}: its fields and edges are still being learnt")
-        reference = _made(connection, layout, found, first, last)
+        reference = _made(connection, layout, found, first, last, season)
         events = int(reference.summary.events[0])
         if events < LEAST_EVENTS:
             raise BadData(
@@ -84,10 +97,12 @@ def _change(state: CohortState | None) -> int | None:
     return max(begun, default=None)
 
 
-def _made(connection: Connection, layout: Layout, cohort_id: int, first: int, last: int) -> Reference:
+def _made(
+    connection: Connection, layout: Layout, cohort_id: int, first: int, last: int, season: Season | None
+) -> Reference:
     layouts = Layouts(connection)
 
     def read() -> Iterator[tuple[int, Summary]]:
         return stored_between(connection, layouts, cohort_id, first, last)
 
-    return made(layout, read, "accepted")
+    return made(layout, read, "accepted", season)

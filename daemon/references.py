@@ -88,26 +88,34 @@ def build(
 
 
 def explain(
-    settings: Settings, connection: Connection, cohort_id: int, model: str, reference: Reference, segment: str
+    settings: Settings,
+    connection: Connection,
+    cohort_id: int,
+    model: str,
+    reference: Reference,
+    segment: str,
+    hour: int,
 ) -> list[Origin]:
-    """Return where each tolerance comes from with which ``segment`` is compared with ``reference``.
+    """Return where each tolerance comes from with which ``segment`` is compared with ``reference`` in an ``hour``.
 
     While the reference is in force, what was measured of the live stream counts.
 
     Raises
     ------
     NotFound
-        The reference does not know the segment.
+        The reference does not know the segment, or the hour.
     """
+    if not 0 <= hour < reference.hours:
+        raise NotFound(f"hour {hour}; this reference has {reference.hours}, from 0")
     state = cohorts.state(connection, cohort_id)
     tolerances = settings.of(model).tolerances
     if state is not None and state.reference == reference.digest and segment in state.segments:
         row = np.array([state.segments.index(segment)], dtype=np.intp)
         measured = {name: mine.varied.take(row) for name, mine in state.monitors.items()}
-        return origins(reference, segment, measured, tolerances)
+        return origins(reference, segment, measured, tolerances, hour)
     if segment not in reference.layout.segments:
         raise NotFound(f"segment {segment!r}; this reference has: {', '.join(reference.layout.segments[1:]) or 'none'}")
-    return origins(reference, segment, {}, tolerances)
+    return origins(reference, segment, {}, tolerances, hour)
 
 
 def read(settings: Settings, path: Path, model: str, progress: Callable[[int], None]) -> Reference:

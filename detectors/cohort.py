@@ -53,6 +53,7 @@ def step(
     *,
     for_windows: int = 0,
     tolerances: Mapping[str, float] = MappingProxyType({}),
+    learns: bool = True,
 ) -> Step:
     """Take one closed window of a cohort, ``summary``, counted under ``layout``.
 
@@ -60,7 +61,8 @@ def step(
     afresh, and alarms that were on are resolved. A segment without events in this window keeps its evidence
     to the byte. ``history`` is called at most once, and only to learn, to calibrate, or to explain an alarm.
     An alarm fires once its evidence has been at the threshold for ``for_windows`` windows after the first.
-    ``tolerances``: by monitor, those that a person has set.
+    ``tolerances``: by monitor, those that a person has set. Where a stream ``learns`` none, its reference is made
+    elsewhere.
     """
     thresholds = budget.log_thresholds(len(layout.segments), len(MONITORS))
     digest = "" if reference is None else reference.digest
@@ -72,10 +74,10 @@ def step(
         state = None
     windows = Windows(layout, window, summary, history)
     if reference is None:
-        return _learning(windows, state, thresholds, tuple(transitions))
+        return _learning(windows, state, thresholds, tuple(transitions), learns=learns)
 
     after = _grown(state, layout, reference, window, tolerances)
-    _set(after, reference, tolerances)
+    _set(after, reference, reference.hour(window), tolerances)
     watching: dict[str, Watch] = {}
     for position, monitor in enumerate(MONITORS):
         mine = after.monitors.get(monitor.name)
@@ -110,9 +112,11 @@ def _learning(
     state: CohortState | None,
     thresholds: NDArray[np.float64],
     transitions: tuple[Transition, ...],
+    *,
+    learns: bool,
 ) -> Step:
     layout = windows.layout
-    counted, proposal = learn(windows, () if state is None else state.learning)
+    counted, proposal = learn(windows, () if state is None else state.learning) if learns else ((), None)
     after = CohortState.fresh("", layout.segments)
     after.learning = counted
     columns = [blank(monitor, windows.summary, thresholds[:, position]) for position, monitor in enumerate(MONITORS)]
@@ -129,15 +133,17 @@ def _nulls(
     reference: Reference,
     segments: tuple[str, ...],
     varied: Variation,
+    hour: int,
     tolerances: Mapping[str, float],
 ) -> Nulls:
-    return nulls(monitor, reference, segments, varied, _components(reference), tolerances.get(monitor.name))
+    return nulls(monitor, reference, segments, varied, _components(reference), hour, tolerances.get(monitor.name))
 
 
 def _fresh(layout: Layout, reference: Reference, window: int, tolerances: Mapping[str, float]) -> CohortState:
     """Return the state with which a reference comes into force."""
     fresh = CohortState.fresh(reference.digest, layout.segments)
     fresh.tolerances = dict(tolerances)
+    fresh.hour = reference.hour(window)
     fresh.calibrated[:] = reference.calibration is not None
     named = np.array([segment in reference.layout.segments for segment in layout.segments])
     for monitor in MONITORS:
@@ -147,7 +153,7 @@ def _fresh(layout: Layout, reference: Reference, window: int, tolerances: Mappin
         rows = rows_of(monitor, reference, layout.segments)
         known = (reference.calibration or {}).get(monitor.name)
         varied = Variation.unknown(len(rows), len(names)) if known is None else known.take(rows)
-        null = _nulls(monitor, reference, layout.segments, varied, tolerances)
+        null = _nulls(monitor, reference, layout.segments, varied, fresh.hour, tolerances)
         fresh.monitors[monitor.name] = MonitorState.fresh(names, null, varied, window)
         # A segment that is compared with the whole model, or was too sparse, has yet to show how it varies.
         own = named & ((rows > 0) | (np.arange(len(rows)) == 0))
@@ -176,17 +182,23 @@ def _grown(
     return grown
 
 
-def _set(state: CohortState, reference: Reference, tolerances: Mapping[str, float]) -> None:
-    """Bring the nulls in line with what a person has set since; evidence against others is none against these."""
-    if state.tolerances == tolerances:
+def _set(state: CohortState, reference: Reference, hour: int, tolerances: Mapping[str, float]) -> None:
+    """Bring the nulls in line with the hour, and with what a person has set since.
+
+    Evidence goes on from hour to hour, since each is bet on with its own bounds, known beforehand; what was won
+    against a person's other tolerance is none against this one.
+    """
+    if state.hour == hour and state.tolerances == tolerances:
         return
     for monitor in MONITORS:
         mine = state.monitors.get(monitor.name)
-        if mine is not None and tolerances.get(monitor.name) != state.tolerances.get(monitor.name):
-            null = _nulls(monitor, reference, state.segments, mine.varied, tolerances)
+        again = tolerances.get(monitor.name) != state.tolerances.get(monitor.name)
+        if mine is not None and (again or state.hour != hour):
+            null = _nulls(monitor, reference, state.segments, mine.varied, hour, tolerances)
             mine.mean, mine.bound = null.mean, null.bound
-            mine.log_r[:], mine.log_reverse[:] = FLOOR, FLOOR
-    state.tolerances = dict(tolerances)
+            if again:
+                mine.log_r[:], mine.log_reverse[:] = FLOOR, FLOOR
+    state.hour, state.tolerances = hour, dict(tolerances)
 
 
 def _missing(state: CohortState, reference: Reference) -> bool:
@@ -220,7 +232,7 @@ def _calibrate(state: CohortState, watching: list[Watch], windows: Windows, refe
         mine, found = watch.state, measured[watch.monitor.name]
         changed_rows = ready & found.measured
         mine.varied = mine.varied.replaced(changed_rows, found)
-        null = _nulls(watch.monitor, reference, state.segments, mine.varied, state.tolerances)
+        null = _nulls(watch.monitor, reference, state.segments, mine.varied, state.hour, state.tolerances)
         column_of = changed_rows[:, None]
         mine.mean = np.where(column_of, null.mean, mine.mean)
         mine.bound = np.where(column_of, null.bound, mine.bound)

@@ -138,10 +138,13 @@ def _named_rows(segments: tuple[str, ...], known: tuple[str, ...]) -> NDArray[np
 
 
 def rows_of(monitor: Monitor, reference: "Reference", segments: tuple[str, ...]) -> NDArray[np.intp]:
-    """Return each segment's row in the reference: its own, or the whole model's if that holds too little."""
+    """Return each segment's row in the reference: its own, or the whole model's if that holds too little.
+
+    By hour it has to hold enough for each of them on average.
+    """
     rows = _named_rows(segments, reference.layout.segments)
     events = observe(monitor, reference.summary, reference.layout).n
-    return np.where(events[rows] >= MINIMUM_EVENTS, rows, 0)
+    return np.where(events[rows] >= MINIMUM_EVENTS * reference.hours, rows, 0)
 
 
 @lru_cache(maxsize=256)
@@ -154,7 +157,8 @@ def _elsewhere(segments: tuple[str, ...], fields: tuple[str, ...]) -> NDArray[np
 
 def log_error_of(reference: "Reference", components: int) -> float:
     """Return −ln of the probability with which each of the reference's shares may be wrong beyond its bound."""
-    return float(np.log(max(len(reference.layout.segments) * components, 1) / REFERENCE_ERROR))
+    shares = len(reference.layout.segments) * components * reference.hours
+    return float(np.log(max(shares, 1) / REFERENCE_ERROR))
 
 
 def nulls(
@@ -163,9 +167,10 @@ def nulls(
     segments: tuple[str, ...],
     varied: Variation,
     components: int,
+    hour: int,
     tolerance: float | None = None,
 ) -> Nulls:
-    """Return what ``monitor`` tests in ``segments`` that vary by ``varied``.
+    """Return what ``monitor`` tests in ``segments`` that vary by ``varied``, in windows of an ``hour``.
 
     Of the tag that makes a segment nothing is tested in it: all its events have one value, which would be a
     change where it is compared with the whole model. ``components``: of all monitors in one segment. The
@@ -174,7 +179,7 @@ def nulls(
     monitor's floor and of what wanders from window to window; the error of the reference stays a least bound.
     """
     rows = rows_of(monitor, reference, segments)
-    counted = observe(monitor, reference.summary, reference.layout)
+    counted = observe(monitor, reference.counted(hour), reference.layout)
     counted = Moments(counted.n[rows], counted.first[rows], counted.second[rows])
     questions = questions_of(monitor, reference.layout)
     log_error = log_error_of(reference, components)
@@ -189,9 +194,10 @@ def nulls(
     return Nulls(np.where(known, mean, np.nan), np.where(known, bound, 1.0))
 
 
-def means(monitor: Monitor, reference: "Reference", segments: tuple[str, ...]) -> NDArray[np.float64]:
-    """Return the reference's means of x [segments, components]."""
+def means(monitor: Monitor, reference: "Reference", segments: tuple[str, ...], hour: int) -> NDArray[np.float64]:
+    """Return the reference's means of x in an hour [segments, components]; NaN where nothing was counted."""
     rows = rows_of(monitor, reference, segments)
-    counted = observe(monitor, reference.summary, reference.layout)
-    mean: NDArray[np.float64] = counted.first[rows] / np.maximum(counted.n[rows], 1.0)[:, None]
+    counted = observe(monitor, reference.counted(hour), reference.layout)
+    n = counted.n[rows]
+    mean: NDArray[np.float64] = counted.first[rows] / np.where(n > 0, n, np.nan)[:, None]
     return mean

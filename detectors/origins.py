@@ -62,9 +62,13 @@ class Origin:
 
 
 def origins(
-    reference: Reference, segment: str, measured: Mapping[str, Variation], tolerances: Mapping[str, float]
+    reference: Reference,
+    segment: str,
+    measured: Mapping[str, Variation],
+    tolerances: Mapping[str, float],
+    hour: int = 0,
 ) -> list[Origin]:
-    """Return the origin of every tolerance with which ``segment`` is compared with ``reference``.
+    """Return the origin of every tolerance with which ``segment`` is compared with ``reference`` in an ``hour``.
 
     ``measured``: by monitor, the variation [1, components] of that segment measured since; of others that of the
     reference counts. ``tolerances``: by monitor, those that a person has set.
@@ -78,7 +82,7 @@ def origins(
             known = (reference.calibration or {}).get(monitor.name)
             varied = Variation.unknown(1, len(names)) if known is None else known.take(row)
             varied = measured.get(monitor.name, varied)
-            found += _of(monitor, reference, segment, varied, components, tolerances.get(monitor.name))
+            found += _of(monitor, reference, segment, varied, components, hour, tolerances.get(monitor.name))
     return found
 
 
@@ -88,12 +92,13 @@ def _of(
     segment: str,
     varied: Variation,
     components: int,
+    hour: int,
     given: float | None,
 ) -> list[Origin]:
     questions = questions_of(monitor, reference.layout)
-    null = nulls(monitor, reference, (segment,), varied, components, given)
+    null = nulls(monitor, reference, (segment,), varied, components, hour, given)
     row = rows_of(monitor, reference, (segment,))
-    counted = observe(monitor, reference.summary, reference.layout)
+    counted = observe(monitor, reference.counted(hour), reference.layout)
     counted = Moments(counted.n[row], counted.first[row], counted.second[row])
     endless = Moments(counted.n * _ENDLESS, counted.first * _ENDLESS, counted.second * _ENDLESS)
     floor = monitor.floor if given is None else given

@@ -81,6 +81,10 @@ class Variation:
         none = np.zeros_like(self.persistent)
         return replace(self, persistent=none, farthest=none)
 
+    def wandering_more(self, times: float) -> "Variation":
+        """Return the same with so many times what lasts from window to window."""
+        return replace(self, persistent=self.persistent * times)
+
     def take(self, rows: NDArray[np.intp]) -> "Variation":
         """Return the variation of the segments at ``rows``."""
         return Variation(

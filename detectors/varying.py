@@ -35,9 +35,9 @@ class Varying:
     def add(self, moments: Moments, reference: NDArray[np.float64]) -> None:
         """Take in one window; ``reference``: the means to compare with [segments, components].
 
-        A segment without events in this window is left as it was.
+        A segment without events in this window, or with nothing to compare them with, is left as it was.
         """
-        present = moments.n > 0
+        present = (moments.n > 0) & ~np.isnan(reference).any(axis=1)
         column = present[:, None]
         n = moments.n[:, None]
         first = np.where(column, moments.first - n * reference, 0.0)

@@ -1,6 +1,6 @@
 """Parts, closed windows and the state of cohorts, as they are stored: compressed, one row each."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import zstandard
 
@@ -16,6 +16,7 @@ __all__ = [
     "compress",
     "history",
     "merge_parts",
+    "reaches_back",
     "stored_between",
     "uncompress",
     "window_back",
@@ -74,6 +75,12 @@ def stored_between(
         for window, layout_id, summary in rows:
             yield window, Summary.from_bytes(layouts[layout_id], uncompress(summary))
         first = rows[-1][0] + 1
+
+
+def reaches_back(connection: Connection, cohort_id: int, layouts: Sequence[int], first: int) -> bool:
+    """Return whether a window up to ``first`` is stored, with events, under one of ``layouts`` (ids)."""
+    row = connection.execute(statement("windows", "reaches_back"), [cohort_id, first, list(layouts)]).fetchone()
+    return row is not None
 
 
 def window_back(connection: Connection, cohort_id: int, count: int) -> int | None:

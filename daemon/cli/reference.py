@@ -79,6 +79,7 @@ def list_all(context: typer.Context, as_json: AsJson = False) -> None:
                 "source": reference.source,
                 "events": int(reference.summary.events[0]),
                 "segments": len(reference.layout.segments),
+                "hours": reference.hours,
                 "effective_from": None if record.effective_from == ALWAYS else record.effective_from,
             }
             for record, model, version, reference in _all(connection)
@@ -86,7 +87,7 @@ def list_all(context: typer.Context, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(rows))
         return
-    columns = ("reference", "model", "version", "source", "events", "segments", "from window")
+    columns = ("reference", "model", "version", "source", "events", "segments", "hours", "from window")
     print_table(columns, [tuple(row.values()) for row in rows], empty="No reference yet; the models learn theirs.")
 
 
@@ -95,6 +96,7 @@ def show(
     context: typer.Context,
     reference: Annotated[int, typer.Argument(help="Its number, from `strandline reference list`.")],
     segment: Annotated[str, typer.Option(help="What holds in this segment, such as region=eu.")] = WHOLE,
+    hour: Annotated[int, typer.Option(help="Of a reference by hour: from 0, in UTC; of a week from Monday on.")] = 0,
     monitor: Annotated[str | None, typer.Option(help="Tolerances of this monitor only.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -107,7 +109,7 @@ def show(
     settings = settings_of(context)
     with open_database(context) as connection:
         record, model, version, found = _one(connection, reference)
-        told = references.explain(settings, connection, record.cohort_id or 0, model, found, segment)
+        told = references.explain(settings, connection, record.cohort_id or 0, model, found, segment, hour)
     wanted = [each for each in told if monitor in {None, each.monitor}]
     if not wanted:
         raise NotFound(f"monitor {monitor!r}; there are: {', '.join(dict.fromkeys(each.monitor for each in told))}")
@@ -203,9 +205,10 @@ def accept(
 
     Example: strandline reference accept --model digits
     """
-    seconds = settings_of(context).of(model).window_seconds
+    of = settings_of(context).of(model)
+    seconds, season = of.window_seconds, of.season
     with open_database(context) as connection:
-        found = accepting.accept(connection, model, version, windows=windows)
+        found = accepting.accept(connection, model, version, windows=windows, season=season)
     events = int(found.reference.summary.events[0])
     since, until = (datetime.fromtimestamp(window * seconds, UTC) for window in (found.first, found.last + 1))
     if as_json:

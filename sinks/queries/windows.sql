@@ -40,6 +40,11 @@ WHERE cohort_id = %s AND "window" BETWEEN %s AND %s
 ORDER BY "window"
 LIMIT %s
 
+-- name: reaches_back
+SELECT FROM closed_window
+WHERE cohort_id = %s AND "window" <= %s AND layout_id = ANY(%s) AND events > 0
+LIMIT 1
+
 -- name: back
 SELECT min(last."window")
 FROM (SELECT "window" FROM closed_window WHERE cohort_id = %s ORDER BY "window" DESC LIMIT %s) AS last

@@ -29,13 +29,13 @@ class Watched:
 
     def __init__(self, directory: Path, database: str, connection: Connection) -> None:
         self.connection = connection
+        self.cohort = 0
         self.random = np.random.default_rng(1)
         self.window = FIRST
         self.settings: dict[str, Any] = {}
         self._database = database
         self._file = directory / "config.toml"
         connection.execute("INSERT INTO partition (topic, partition, event_high_us) VALUES ('predictions', 0, 0)")
-        self.register()
 
     def register(self, window_seconds: int = 300) -> None:
         found = cohorts.register(self.connection, "digits", "1", window_seconds=window_seconds, layout=LAYOUT, cap=10)
@@ -120,6 +120,7 @@ def tolerances(shown: Any) -> dict[str, Any]:
 
 
 def test_show_tells_where_each_tolerance_comes_from(watched: Watched) -> None:
+    watched.register()
     number = str(watched.reference(file_reference(LAYOUT, watched.random, 300_000)))
     shown = watched.json("show", number)
     assert shown["events"] == 300_000
@@ -141,6 +142,7 @@ def test_show_tells_where_each_tolerance_comes_from(watched: Watched) -> None:
 
 
 def test_a_number_in_the_configuration_is_what_windows_are_held_to(watched: Watched) -> None:
+    watched.register()
     watched.reference(file_reference(LAYOUT, watched.random, 300_000))
     watched.configure(tolerance={"confidence": 0.1})
     watched.run(30, confidence=0.85)
@@ -151,6 +153,7 @@ def test_a_number_in_the_configuration_is_what_windows_are_held_to(watched: Watc
 
 
 def test_diff_tells_what_differs_most_first(watched: Watched) -> None:
+    watched.register()
     one = file_reference(LAYOUT, watched.random, 30_000)
     other = Reference(LAYOUT, summary_of(LAYOUT, watched.random, 30_000, confidence=0.8, shares=shares_of(c3=0.13)))
     numbers = [str(watched.reference(each)) for each in (one, other, one)]
@@ -170,6 +173,7 @@ def test_diff_tells_what_differs_most_first(watched: Watched) -> None:
 
 
 def test_accept_makes_the_present_the_new_normal_and_ends_what_fires(watched: Watched) -> None:
+    watched.register()
     first = watched.reference(file_reference(LAYOUT, watched.random, 30_000))
     watched.run(25)
     watched.run(30, confidence=0.8)
@@ -194,6 +198,7 @@ def test_accept_makes_the_present_the_new_normal_and_ends_what_fires(watched: Wa
 
 
 def test_accept_takes_the_last_windows_if_told_so_and_refuses_what_makes_no_reference(watched: Watched) -> None:
+    watched.register()
     assert "no window of this version" in watched.refused("accept", "--model", "digits")
     watched.reference(file_reference(LAYOUT, watched.random, 30_000))
     watched.run(10, 300)
@@ -205,3 +210,61 @@ def test_accept_takes_the_last_windows_if_told_so_and_refuses_what_makes_no_refe
     assert watched("accept", "--model", "digits", "--windows", "9").stdout.startswith("reference ")
     assert "model 'cats'" in watched.refused("accept", "--model", "cats")
     assert "with a version '7'" in watched.refused("accept", "--model", "digits", "--version", "7")
+
+
+HOURLY = {"window_seconds": 1800, "reference": {"kind": "same-hour", "days": 3}}
+DAY_WINDOWS = 48
+
+
+def swing(watched: Watched, windows: int, *, drop: float = 0.0) -> None:
+    """Close windows of a day in which confidence swings by five times its tolerance."""
+    at = 2 * np.pi * (watched.window + np.arange(windows) + 0.5) / DAY_WINDOWS
+    levels = 0.8 + 0.1 * np.sin(at) - drop
+    watched.take(*(summary_of(LAYOUT, watched.random, 1000, confidence=level) for level in levels.tolist()))
+
+
+def test_the_hours_are_learnt_and_a_days_swing_is_no_alarm_but_what_comes_on_top_is(watched: Watched) -> None:
+    watched.configure(**HOURLY)
+    watched.register(1800)
+    swing(watched, 3 * DAY_WINDOWS - 1)
+    assert watched.references() == []
+    swing(watched, 1)
+    [learnt] = watched.references()
+    assert (learnt.hours, learnt.windows, learnt.source) == (24, 3 * DAY_WINDOWS, "learnt")
+    [listed] = watched.json("list")
+    assert listed["hours"] == 24
+    night, day = (
+        tolerances(watched.json("show", str(listed["reference"]), "--hour", hour))["mean confidence"]["reference"]
+        for hour in ("18", "6")
+    )
+    assert [night, day] == pytest.approx([0.7, 0.9], abs=0.02)
+    assert "hour 24; this reference has 24" in watched.refused("show", str(listed["reference"]), "--hour", "24")
+    swing(watched, 3 * DAY_WINDOWS)
+    assert watched.connection.execute("SELECT count(*) FROM alert_transition").fetchall() == [(0,)]
+    assert len(watched.references()) == 1
+    swing(watched, 12, drop=0.04)
+    assert ("confidence", "") in watched.firing()
+    assert "do not hold all hours 2 times" in watched.refused("accept", "--model", "digits")
+    swing(watched, 2 * DAY_WINDOWS, drop=0.04)
+    assert watched.json("accept", "--model", "digits", "--windows", str(2 * DAY_WINDOWS))["reference"]
+    swing(watched, DAY_WINDOWS, drop=0.04)
+    assert watched.firing() == []
+    assert [each.hours for each in watched.references()] == [24, 24]
+
+
+def test_a_reference_that_a_person_made_is_not_replaced_by_one_by_hour(watched: Watched) -> None:
+    watched.configure(**HOURLY)
+    watched.register(1800)
+    watched.reference(file_reference(LAYOUT, watched.random, 30_000))
+    watched.run(3 * DAY_WINDOWS + 2, 100)
+    assert [each.source for each in watched.references()] == ["file"]
+
+
+def test_who_turns_to_hours_has_them_at_once_from_what_is_stored(watched: Watched) -> None:
+    watched.configure(window_seconds=1800)
+    watched.register(1800)
+    watched.run(3 * DAY_WINDOWS, 100)
+    assert [each.hours for each in watched.references()] == [1]
+    watched.configure(**HOURLY)
+    watched.run(1, 100)
+    assert [each.hours for each in watched.references()] == [1, 24]

@@ -187,6 +187,26 @@ def test_a_tolerance_that_cannot_be_kept_is_told(monitor: str, value: str, unit:
     assert bad(tmp_path, f"[model.a]\ntolerance = {{ {monitor} = {value} }}") == [f"FILE:2: {told}"]
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("reference.kind = 'same-hour'\nwindow_seconds = 7200", "windows of 7200 s are longer than an hour"),
+        (
+            "reference.kind = 'same-hour-of-week'",
+            "reference.days = 7: expected at least 14, 2 times all its hours",
+        ),
+        (
+            "reference = { kind = 'same-hour', days = 90 }",
+            "reference.days = 90: expected less than retention.windows_days = 90",
+        ),
+    ],
+)
+def test_a_reference_that_could_never_be_learnt_is_told(text: str, told: str, tmp_path: Path) -> None:
+    [line] = bad(tmp_path, f"[model.a]\n{text}")
+    assert line.startswith('model."a".reference.kind = "same-hour')
+    assert line.endswith(f": {told}")
+
+
 @pytest.mark.parametrize("text", ["1 per 60 minutes", "2 per hour", "1 per 101 years", "1 per 0 days"])
 def test_a_budget_that_nobody_can_mean_is_told(tmp_path: Path, text: str) -> None:
     [told] = bad(tmp_path, f'[model.a]\nfalse_alarms = "{text}"')
