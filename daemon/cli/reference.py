@@ -113,10 +113,10 @@ def show(
     wanted = [each for each in told if monitor in {None, each.monitor}]
     if not wanted:
         raise NotFound(f"monitor {monitor!r}; there are: {', '.join(dict.fromkeys(each.monitor for each in told))}")
-    _show(_title(model, version), found, wanted, as_json=as_json)
+    _show(_title(model, version), found, wanted, hour, as_json=as_json)
 
 
-def _show(title: str, reference: Reference, told: list[Origin], *, as_json: bool) -> None:
+def _show(title: str, reference: Reference, told: list[Origin], hour: int, *, as_json: bool) -> None:
     summary = reference.summary
     whole = reference.layout.segments.index(WHOLE)
     counts = summary.cells("classes")[whole]
@@ -127,11 +127,13 @@ def _show(title: str, reference: Reference, told: list[Origin], *, as_json: bool
     events = int(summary.events[whole])
     if as_json:
         tolerances = [{name: _or_none(value) for name, value in asdict(each).items()} for each in told]
-        values = {"model": title, "events": events, "mean_confidence": mean, "classes": shares}
+        values = {"model": title, "events": events, "mean_confidence": mean, "classes": shares, "hour": hour}
         typer.echo(json.dumps({**values, "tolerances": tolerances}))
         return
     confidence = "unknown" if mean is None else f"{mean:.4f}"
     typer.echo(clean(f"{title}: {events:,} events ({reference.source}), mean confidence {confidence}"))
+    if reference.season is not None:
+        typer.echo(f"in hour {hour} of {reference.hours} (UTC; of another: --hour):")
     print_table(
         ("component", "monitor", "reference", "tolerance", "bound", "from", "design effect", "warning"),
         [

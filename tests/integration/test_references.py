@@ -238,6 +238,7 @@ def test_the_hours_are_learnt_and_a_days_swing_is_no_alarm_but_what_comes_on_top
         for hour in ("18", "6")
     )
     assert [night, day] == pytest.approx([0.7, 0.9], abs=0.02)
+    assert watched("show", str(listed["reference"]), "--hour", "6").stdout.splitlines()[1].startswith("in hour 6 of 24")
     assert "hour 24; this reference has 24" in watched.refused("show", str(listed["reference"]), "--hour", "24")
     swing(watched, 3 * DAY_WINDOWS)
     assert watched.connection.execute("SELECT count(*) FROM alert_transition").fetchall() == [(0,)]

@@ -61,7 +61,7 @@ def test_the_hour_of_a_window_is_that_in_which_it_begins(season: Season) -> None
 @pytest.mark.parametrize("seed", range(3))
 def test_a_swing_of_five_times_the_tolerance_raises_nothing_and_twice_the_tolerance_on_top_is_found(seed: int) -> None:
     stream, random = swinging(seed)
-    live(stream, random, 10 * WINDOWS)
+    live(stream, random, 5 * WINDOWS)
     assert fired(stream.steps, "pending") == fired(stream.steps) == []
     changed, kept = stream.window, stream.state
     # From the middle of the swing on, and from its top.
