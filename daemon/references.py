@@ -1,4 +1,4 @@
-"""References from a file: what a model's confidence and predictions look like when all is well."""
+"""References: made from a file, and explained."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from daemon.accepting import LEAST_EVENTS
 from daemon.buffer import NEVER, Buffer, Cohort
 from daemon.decoders.registry import decoder_of
 from daemon.events import Rejected
@@ -19,19 +20,19 @@ from detectors import growth
 from detectors.classes import ClassesBlock
 from detectors.columns import Columns
 from detectors.layout import WHOLE, BlockSpec, Layout
+from detectors.origins import Origin, origins
 from detectors.reference import Reference
 from detectors.registry import unlearnt_layout
 from detectors.summary import Summary, fold
 from sinks import cohorts
 from sinks.controls import lock_exclusive, next_free_window, publish
 from sinks.database import Connection
-from sinks.errors import BadData
+from sinks.errors import BadData, NotFound
 from sinks.windows import compress
 
-__all__ = ["Built", "build", "read"]
+__all__ = ["Built", "build", "explain", "read"]
 
 _AT_ONCE = 4096
-_LEAST_EVENTS = 1000
 _SHOWN_FAULTS = 5
 
 
@@ -86,6 +87,37 @@ def build(
     return Built(reference, version, int(reference.summary.events[0]), effective_from)
 
 
+def explain(
+    settings: Settings,
+    connection: Connection,
+    cohort_id: int,
+    model: str,
+    reference: Reference,
+    segment: str,
+    hour: int,
+) -> list[Origin]:
+    """Return where each tolerance comes from with which ``segment`` is compared with ``reference`` in an ``hour``.
+
+    While the reference is in force, what was measured of the live stream counts.
+
+    Raises
+    ------
+    NotFound
+        The reference does not know the segment, or the hour.
+    """
+    if not 0 <= hour < reference.hours:
+        raise NotFound(f"hour {hour}; this reference has {reference.hours}, from 0")
+    state = cohorts.state(connection, cohort_id)
+    tolerances = settings.of(model).tolerances
+    if state is not None and state.reference == reference.digest and segment in state.segments:
+        row = np.array([state.segments.index(segment)], dtype=np.intp)
+        measured = {name: mine.varied.take(row) for name, mine in state.monitors.items()}
+        return origins(reference, segment, measured, tolerances, hour)
+    if segment not in reference.layout.segments:
+        raise NotFound(f"segment {segment!r}; this reference has: {', '.join(reference.layout.segments[1:]) or 'none'}")
+    return origins(reference, segment, {}, tolerances, hour)
+
+
 def read(settings: Settings, path: Path, model: str, progress: Callable[[int], None]) -> Reference:
     """Return the reference that the file at ``path`` makes, without publishing it."""
     caps = settings.detection
@@ -103,8 +135,8 @@ def read(settings: Settings, path: Path, model: str, progress: Callable[[int], N
     # Three times over the file: which fields there are, what values they have, and how often they have them.
     summary = counted(unlearnt_layout())
     events = int(summary.events[0])
-    if events < _LEAST_EVENTS:
-        raise BadData(f"{path}: {events} events; a reference needs at least {_LEAST_EVENTS}")
+    if events < LEAST_EVENTS:
+        raise BadData(f"{path}: {events} events; a reference needs at least {LEAST_EVENTS}")
     sampled = counted(growth.with_fields(summary, fields_cap=caps.fields_cap))
     finished = growth.finished(sampled, classes_cap=caps.classes_cap, pairs_cap=caps.pairs_cap)
     learnt = replace(finished, segments=(WHOLE, *sorted(segments)[: caps.segments_cap - 1]))

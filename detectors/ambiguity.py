@@ -67,6 +67,7 @@ class AmbiguityMonitor:
     unit: ClassVar[str] = "points of the largest possible"
     kinds: ClassVar[tuple[str, ...]] = (AmbiguityBlock.kind,)
     exact: ClassVar[bool] = False
+    floor: ClassVar[float] = TOLERANCE
 
     def questions(self, reference: Layout) -> Questions:
         """Return the two components."""
@@ -81,10 +82,10 @@ class AmbiguityMonitor:
         return Moments(n, first, second)
 
     def bounds(
-        self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float
+        self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float, floor: float
     ) -> NDArray[np.float64]:
         """Return the bounds of the mean of 1 − margin and of that of the entropy."""
         n = np.maximum(reference.n, 1.0)[:, None]
         mean = reference.first / n
         variance = np.maximum(reference.second / n - mean**2, 0.0)
-        return mean_bound(mean, variance, reference.n, varied, TOLERANCE, log_error)
+        return mean_bound(mean, variance, reference.n, varied, floor, log_error)

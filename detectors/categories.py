@@ -86,6 +86,7 @@ class CategoriesMonitor:
     unit: ClassVar[str] = "share"
     kinds: ClassVar[tuple[str, ...]] = (CategoryBlock.kind,)
     exact: ClassVar[bool] = True
+    floor: ClassVar[float] = TOLERANCE
 
     def questions(self, reference: Layout) -> Questions:
         """Return two components for each value of each field, and one for its other values."""
@@ -108,11 +109,11 @@ class CategoriesMonitor:
         return Moments.of_counts(summary.events, np.concatenate(counts, axis=1))
 
     def bounds(
-        self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float
+        self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float, floor: float
     ) -> NDArray[np.float64]:
         """Return the bounds of the shares."""
         share = reference.first / np.maximum(reference.n, 1.0)[:, None]
-        return plain_rise_bound(share, reference.n, varied, TOLERANCE, log_error)
+        return plain_rise_bound(share, reference.n, varied, floor, log_error)
 
 
 def _watched(reference: Layout) -> list[BlockSpec]:

@@ -70,6 +70,7 @@ class ClassesMonitor:
     unit: ClassVar[str] = "share"
     kinds: ClassVar[tuple[str, ...]] = (ClassesBlock.kind,)
     exact: ClassVar[bool] = True
+    floor: ClassVar[float] = TOLERANCE
 
     def questions(self, reference: Layout) -> Questions:
         """Return two components for each label of the reference, and one for all others."""
@@ -92,10 +93,10 @@ class ClassesMonitor:
         return Moments.of_counts(n, np.concatenate([known, known, new[:, None]], axis=1))
 
     def bounds(
-        self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float
+        self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float, floor: float
     ) -> NDArray[np.float64]:
         """Return the bounds of the shares, and of 1 − the share where a fall is looked for."""
         share = reference.first / np.maximum(reference.n, 1.0)[:, None]
-        rise = share_rise_bound(share, reference.n, varied, TOLERANCE, log_error)
-        fall = share_fall_bound(1.0 - share, reference.n, varied, TOLERANCE, log_error)
+        rise = share_rise_bound(share, reference.n, varied, floor, log_error)
+        fall = share_fall_bound(1.0 - share, reference.n, varied, floor, log_error)
         return np.where(falling, fall, rise)

@@ -1,6 +1,8 @@
 """One window of one cohort: the state before it and its summary in, the state after it and readings out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +14,7 @@ from detectors.effects import effects_of
 from detectors.evidence import FLOOR
 from detectors.layout import Layout
 from detectors.learning import HISTORY_WINDOWS, History, Windows, calibrate, learn
-from detectors.monitors import nulls, observe, questions_of, readable, rows_of, watches
+from detectors.monitors import Monitor, Nulls, nulls, observe, questions_of, readable, rows_of, watches
 from detectors.readings import OK, Contributor, Reading, Readings, Transition
 from detectors.reference import Reference
 from detectors.registry import MONITORS
@@ -51,6 +53,8 @@ def step(
     history: History,
     *,
     for_windows: int = 0,
+    tolerances: Mapping[str, float] = MappingProxyType({}),
+    learns: bool = True,
 ) -> Step:
     """Take one closed window of a cohort, ``summary``, counted under ``layout``.
 
@@ -58,23 +62,26 @@ def step(
     afresh, and alarms that were on are resolved. A segment without events in this window keeps its evidence
     to the byte. ``history`` is called at most once, and only to learn, to calibrate, or to explain an alarm.
     An alarm fires once its evidence has been at the threshold for ``for_windows`` windows after the first.
+    ``tolerances``: by monitor, those that a person has set. Where a stream ``learns`` none, its reference is made
+    elsewhere.
     """
     thresholds = budget.log_thresholds(len(layout.segments), len(MONITORS))
     digest = "" if reference is None else reference.digest
     transitions: list[Transition] = []
     same = state is not None and state.reference == digest
     if state is not None and not (same and state.segments == layout.segments[: len(state.segments)]):
-        reason = "segments replaced" if same else "reference replaced" if reference else "reference withdrawn"
+        reason = "segments replaced" if same else _replaced(reference)
         transitions += dropped(state, window, thresholds, reason)
         state = None
     windows = Windows(layout, window, summary, history)
     if reference is None:
-        return _learning(windows, state, thresholds, tuple(transitions))
+        return _learning(windows, state, thresholds, tuple(transitions), learns=learns)
     if state is not None:
         state, outdated = _without_outdated(state, reference)
         transitions += dropped(outdated, window, thresholds, "other questions are asked by now")
 
-    after = _grown(state, layout, reference, window)
+    after = _grown(state, layout, reference, window, tolerances)
+    _set(after, reference, reference.hour(window), tolerances)
     watching: dict[str, Watch] = {}
     for position, monitor in enumerate(MONITORS):
         mine = after.monitors.get(monitor.name)
@@ -97,14 +104,23 @@ def step(
     return Step(after, table(layout, MONITORS, columns, effects_of(summary, reference)), tuple(transitions), None)
 
 
+def _replaced(reference: Reference | None) -> str:
+    """Return why the alarms end that were on under another reference."""
+    if reference is None:
+        return "reference withdrawn"
+    return "accepted as the new normal" if reference.source == "accepted" else "reference replaced"
+
+
 def _learning(
     windows: Windows,
     state: CohortState | None,
     thresholds: NDArray[np.float64],
     transitions: tuple[Transition, ...],
+    *,
+    learns: bool,
 ) -> Step:
     layout = windows.layout
-    counted, proposal = learn(windows, () if state is None else state.learning)
+    counted, proposal = learn(windows, () if state is None else state.learning) if learns else ((), None)
     after = CohortState.fresh("", layout.segments)
     after.learning = counted
     columns = [blank(monitor, windows.summary, thresholds[:, position]) for position, monitor in enumerate(MONITORS)]
@@ -117,9 +133,22 @@ def _components(reference: Reference) -> int:
     return sum(len(questions_of(monitor, reference.layout).names) for monitor in MONITORS)
 
 
-def _fresh(layout: Layout, reference: Reference, window: int) -> CohortState:
+def _nulls(
+    monitor: Monitor,
+    reference: Reference,
+    segments: tuple[str, ...],
+    varied: Variation,
+    hour: int,
+    tolerances: Mapping[str, float],
+) -> Nulls:
+    return nulls(monitor, reference, segments, varied, _components(reference), hour, tolerances.get(monitor.name))
+
+
+def _fresh(layout: Layout, reference: Reference, window: int, tolerances: Mapping[str, float]) -> CohortState:
     """Return the state with which a reference comes into force."""
     fresh = CohortState.fresh(reference.digest, layout.segments)
+    fresh.tolerances = dict(tolerances)
+    fresh.hour = reference.hour(window)
     fresh.calibrated[:] = reference.calibration is not None
     named = np.array([segment in reference.layout.segments for segment in layout.segments])
     for monitor in MONITORS:
@@ -133,7 +162,7 @@ def _fresh(layout: Layout, reference: Reference, window: int) -> CohortState:
             varied = Variation.unknown(len(rows), len(names))
         else:
             varied = known.take(rows)
-        null = nulls(monitor, reference, layout.segments, varied, _components(reference))
+        null = _nulls(monitor, reference, layout.segments, varied, fresh.hour, tolerances)
         fresh.monitors[monitor.name] = MonitorState.fresh(names, null, varied, window)
         # A segment that is compared with the whole model, or was too sparse, has yet to show how it varies.
         own = named & ((rows > 0) | (np.arange(len(rows)) == 0))
@@ -153,11 +182,13 @@ def _without_outdated(state: CohortState, reference: Reference) -> tuple[CohortS
     return replace(state, monitors=same), replace(state, monitors=others)
 
 
-def _grown(state: CohortState | None, layout: Layout, reference: Reference, window: int) -> CohortState:
+def _grown(
+    state: CohortState | None, layout: Layout, reference: Reference, window: int, tolerances: Mapping[str, float]
+) -> CohortState:
     """Return a copy of the state with a row for every segment of the layout and every monitor."""
     if state is not None and state.segments == layout.segments and not _missing(state, reference):
         return state.copy()
-    fresh = _fresh(layout, reference, window)
+    fresh = _fresh(layout, reference, window, tolerances)
     if state is None:
         return fresh
     rows = len(state.segments)
@@ -172,6 +203,25 @@ def _grown(state: CohortState | None, layout: Layout, reference: Reference, wind
         mine = grown.monitors.get(name)
         grown.monitors[name] = begun if mine is None else mine.joined(begun.rows(slice(rows, None)))
     return grown
+
+
+def _set(state: CohortState, reference: Reference, hour: int, tolerances: Mapping[str, float]) -> None:
+    """Bring the nulls in line with the hour, and with what a person has set since.
+
+    Evidence goes on from hour to hour, since each is bet on with its own bounds, known beforehand; what was won
+    against a person's other tolerance is none against this one.
+    """
+    if state.hour == hour and state.tolerances == tolerances:
+        return
+    for monitor in MONITORS:
+        mine = state.monitors.get(monitor.name)
+        again = tolerances.get(monitor.name) != state.tolerances.get(monitor.name)
+        if mine is not None and (again or state.hour != hour):
+            null = _nulls(monitor, reference, state.segments, mine.varied, hour, tolerances)
+            mine.mean, mine.bound = null.mean, null.bound
+            if again:
+                mine.log_r[:], mine.log_reverse[:] = FLOOR, FLOOR
+    state.hour, state.tolerances = hour, dict(tolerances)
 
 
 def _missing(state: CohortState, reference: Reference) -> bool:
@@ -200,12 +250,12 @@ def _calibrate(state: CohortState, watching: list[Watch], windows: Windows, refe
     complete = wanted.sum(axis=0) >= QUIET_WINDOWS
     state.quiet[ready & ~complete] = NO_WINDOW
     ready &= complete
-    measured = calibrate(reference, [summary for _, summary in stored], wanted)
+    measured = calibrate(reference, windows.layout, stored, dict(zip(at.tolist(), wanted, strict=True)))
     for watch in watching:
         mine, found = watch.state, measured[watch.monitor.name]
         changed_rows = ready & found.measured
         mine.varied = mine.varied.replaced(changed_rows, found)
-        null = nulls(watch.monitor, reference, state.segments, mine.varied, _components(reference))
+        null = _nulls(watch.monitor, reference, state.segments, mine.varied, state.hour, state.tolerances)
         column_of = changed_rows[:, None]
         mine.mean = np.where(column_of, null.mean, mine.mean)
         mine.bound = np.where(column_of, null.bound, mine.bound)

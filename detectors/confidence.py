@@ -87,6 +87,7 @@ class ConfidenceMonitor:
     unit: ClassVar[str] = "points of confidence"
     kinds: ClassVar[tuple[str, ...]] = (ConfidenceBlock.kind,)
     exact: ClassVar[bool] = False
+    floor: ClassVar[float] = TOLERANCE
 
     def questions(self, reference: Layout) -> Questions:
         """Return the one component."""
@@ -105,12 +106,13 @@ class ConfidenceMonitor:
         varied: Variation,
         falling: NDArray[np.bool_],
         log_error: float,
+        floor: float,
     ) -> NDArray[np.float64]:
         """Return the bound of the mean of 1 − confidence."""
         n = np.maximum(reference.n, 1.0)[:, None]
         mean = reference.first / n
         variance = np.maximum(reference.second / n - mean**2, 0.0)
-        return mean_bound(mean, variance, reference.n, varied, TOLERANCE, log_error)
+        return mean_bound(mean, variance, reference.n, varied, floor, log_error)
 
 
 class ConfidenceSharesMonitor:
@@ -124,6 +126,7 @@ class ConfidenceSharesMonitor:
     unit: ClassVar[str] = "share"
     kinds: ClassVar[tuple[str, ...]] = (ConfidenceBlock.kind,)
     exact: ClassVar[bool] = True
+    floor: ClassVar[float] = SHARE_TOLERANCE
 
     def questions(self, reference: Layout) -> Questions:
         """Return a component for each line that the reference has an edge for."""
@@ -149,8 +152,8 @@ class ConfidenceSharesMonitor:
         return Moments.of_counts(n, np.stack([*below[:1], *(n - each for each in below[1:])], axis=1))
 
     def bounds(
-        self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float
+        self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float, floor: float
     ) -> NDArray[np.float64]:
         """Return the bounds of the shares."""
         share = reference.first / np.maximum(reference.n, 1.0)[:, None]
-        return plain_rise_bound(share, reference.n, varied, SHARE_TOLERANCE, log_error)
+        return plain_rise_bound(share, reference.n, varied, floor, log_error)

@@ -28,6 +28,19 @@ class Past:
     first: NDArray[np.float64]
     second: NDArray[np.float64]
 
+    def shifted(self, by: NDArray[np.float64]) -> "Past":
+        """Return it with all values greater ``by`` [T, segments, components]; NaN: without those events."""
+        known = np.logical_not(np.isnan(by).any(axis=2))
+        by = np.where(known[..., None], by, 0.0)
+        n = np.where(known, self.n, 0.0)
+        events = n[..., None]
+        return Past(
+            self.windows,
+            n,
+            np.clip(np.where(events > 0, self.first + events * by, 0.0), 0.0, events),
+            np.clip(np.where(events > 0, self.second + 2.0 * by * self.first + events * by**2, 0.0), 0.0, events),
+        )
+
     def latest(self) -> "Past":
         """Return the last window alone."""
         return Past(self.windows[-1:], self.n[-1:], self.first[-1:], self.second[-1:])

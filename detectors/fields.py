@@ -95,6 +95,7 @@ class MissingMonitor:
     unit: ClassVar[str] = "share"
     kinds: ClassVar[tuple[str, ...]] = FIELD_KINDS
     exact: ClassVar[bool] = True
+    floor: ClassVar[float] = MISSING_TOLERANCE
 
     def questions(self, reference: Layout) -> Questions:
         """Return two components for each field."""
@@ -108,11 +109,11 @@ class MissingMonitor:
         return Moments.of_counts(summary.events, np.stack([*missing, *missing], axis=1))
 
     def bounds(
-        self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float
+        self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float, floor: float
     ) -> NDArray[np.float64]:
         """Return the bounds of the shares, turned round where a fall is looked for."""
         share = reference.first / np.maximum(reference.n, 1.0)[:, None]
-        return plain_rise_bound(share, reference.n, varied, MISSING_TOLERANCE, log_error)
+        return plain_rise_bound(share, reference.n, varied, floor, log_error)
 
 
 class SchemaMonitor:
@@ -128,6 +129,7 @@ class SchemaMonitor:
     """The component that is about new fields: nothing is broken by them."""
     kinds: ClassVar[tuple[str, ...]] = (FieldsBlock.kind, *FIELD_KINDS)
     exact: ClassVar[bool] = True
+    floor: ClassVar[float] = WRONG_TOLERANCE
 
     def questions(self, reference: Layout) -> Questions:
         """Return two components for each field, and one for fields that are new."""
@@ -149,13 +151,13 @@ class SchemaMonitor:
         return Moments.of_counts(events, np.stack([*wrong, *lost, appeared], axis=1))
 
     def bounds(
-        self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float
+        self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float, floor: float
     ) -> NDArray[np.float64]:
         """Return the bounds of the shares."""
         share = reference.first / np.maximum(reference.n, 1.0)[:, None]
-        bound = share_rise_bound(share, reference.n, varied, WRONG_TOLERANCE, log_error)
+        bound = share_rise_bound(share, reference.n, varied, floor, log_error)
         fields = (share.shape[1] - 1) // 2
-        bound[:, :fields] = np.maximum(bound[:, :fields], share[:, :fields] + WRONG_TOLERANCE)
+        bound[:, :fields] = np.maximum(bound[:, :fields], share[:, :fields] + floor)
         lost = share[:, fields : 2 * fields]
         bound[:, fields : 2 * fields] = np.where(lost > USUAL, 1.0, VANISHED)
         return bound

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from detectors.bets import UNIT_ERROR, Moments
 from detectors.layout import Layout
-from detectors.tolerance import REFERENCE_ERROR, Variation, variation
+from detectors.tolerance import REFERENCE_ERROR, Variation
 
 if TYPE_CHECKING:
     from detectors.reference import Reference
@@ -24,12 +24,13 @@ __all__ = [
     "Monitor",
     "Nulls",
     "Questions",
+    "log_error_of",
+    "means",
     "nulls",
     "observe",
     "questions_of",
     "readable",
     "rows_of",
-    "vary",
     "watches",
 ]
 
@@ -59,6 +60,8 @@ class Monitor(Protocol):
     """The kinds of blocks it reads; where a layout has none of them there is nothing to watch."""
     exact: ClassVar[bool]
     """Whether the values are zeros and ones."""
+    floor: ClassVar[float]
+    """The difference that is too small to matter, in its unit, unless a person says another."""
 
     def __hash__(self) -> int: ...
 
@@ -74,11 +77,12 @@ class Monitor(Protocol):
         ...
 
     def bounds(
-        self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float
+        self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float, floor: float
     ) -> NDArray[np.float64]:
         """Return b [segments, components] from the reference's moments, in which falls are turned round.
 
         ``log_error``: −ln of the probability with which a bound may be wrong by the reference's own error.
+        ``floor``: the least tolerance; its own, or what a person has set.
         """
         ...
 
@@ -134,10 +138,13 @@ def _named_rows(segments: tuple[str, ...], known: tuple[str, ...]) -> NDArray[np
 
 
 def rows_of(monitor: Monitor, reference: "Reference", segments: tuple[str, ...]) -> NDArray[np.intp]:
-    """Return each segment's row in the reference: its own, or the whole model's if that holds too little."""
+    """Return each segment's row in the reference: its own, or the whole model's if that holds too little.
+
+    By hour it has to hold enough for each of them on average.
+    """
     rows = _named_rows(segments, reference.layout.segments)
     events = observe(monitor, reference.summary, reference.layout).n
-    return np.where(events[rows] >= MINIMUM_EVENTS, rows, 0)
+    return np.where(events[rows] >= MINIMUM_EVENTS * reference.hours, rows, 0)
 
 
 @lru_cache(maxsize=256)
@@ -148,47 +155,49 @@ def _elsewhere(segments: tuple[str, ...], fields: tuple[str, ...]) -> NDArray[np
     return ~np.array(made, dtype=np.bool_)
 
 
+def log_error_of(reference: "Reference", components: int) -> float:
+    """Return −ln of the probability with which each of the reference's shares may be wrong beyond its bound."""
+    shares = len(reference.layout.segments) * components * reference.hours
+    return float(np.log(max(shares, 1) / REFERENCE_ERROR))
+
+
 def nulls(
-    monitor: Monitor, reference: "Reference", segments: tuple[str, ...], varied: Variation, components: int
+    monitor: Monitor,
+    reference: "Reference",
+    segments: tuple[str, ...],
+    varied: Variation,
+    components: int,
+    hour: int,
+    tolerance: float | None = None,
 ) -> Nulls:
-    """Return what ``monitor`` tests in ``segments`` that vary by ``varied``.
+    """Return what ``monitor`` tests in ``segments`` that vary by ``varied``, in windows of an ``hour``.
 
     Of the tag that makes a segment nothing is tested in it: all its events have one value, which would be a
     change where it is compared with the whole model. ``components``: of all monitors in one segment. The
     error allowed for the reference is divided by the number of shares in the reference, since each of its
-    errors would be a permanently false null.
+    errors would be a permanently false null. A ``tolerance`` that a person has set takes the place of the
+    monitor's floor and of what wanders from window to window; the error of the reference stays a least bound.
     """
     rows = rows_of(monitor, reference, segments)
-    counted = observe(monitor, reference.summary, reference.layout)
+    counted = observe(monitor, reference.counted(hour), reference.layout)
     counted = Moments(counted.n[rows], counted.first[rows], counted.second[rows])
     questions = questions_of(monitor, reference.layout)
-    shares = len(reference.layout.segments) * components
-    log_error = float(np.log(max(shares, 1) / REFERENCE_ERROR))
+    log_error = log_error_of(reference, components)
     mean = counted.first / np.maximum(counted.n, 1.0)[:, None]
-    bound = monitor.bounds(counted, varied, questions.falling, log_error)
+    if tolerance is None:
+        bound = monitor.bounds(counted, varied, questions.falling, log_error, monitor.floor)
+    else:
+        bound = monitor.bounds(counted, varied.without_wandering(), questions.falling, log_error, tolerance)
     known = (counted.n > 0)[:, None]
     if questions.fields:
         known = known & _elsewhere(segments, questions.fields)
     return Nulls(np.where(known, mean, np.nan), np.where(known, bound, 1.0))
 
 
-def vary(
-    monitor: Monitor,
-    summaries: list["Summary"],
-    wanted: NDArray[np.bool_],
-    reference: "Reference",
-    *,
-    least: int,
-) -> Variation:
-    """Measure how ``monitor``'s means vary over ``summaries`` (of one layout, in time order).
-
-    ``wanted`` [windows, segments]: which windows count for which segment.
-    """
-    seen = [observe(monitor, summary, reference.layout) for summary in summaries]
-    n = np.stack([moments.n for moments in seen]) * wanted
-    first = np.stack([moments.first for moments in seen]) * wanted[..., None]
-    second = np.stack([moments.second for moments in seen]) * wanted[..., None]
-    counted = observe(monitor, reference.summary, reference.layout)
-    mean = counted.first / np.maximum(counted.n, 1.0)[:, None]
-    rows = rows_of(monitor, reference, summaries[0].layout.segments)
-    return variation(n, first, second, mean[rows], least=least)
+def means(monitor: Monitor, reference: "Reference", segments: tuple[str, ...], hour: int) -> NDArray[np.float64]:
+    """Return the reference's means of x in an hour [segments, components]; NaN where nothing was counted."""
+    rows = rows_of(monitor, reference, segments)
+    counted = observe(monitor, reference.counted(hour), reference.layout)
+    n = counted.n[rows]
+    mean: NDArray[np.float64] = counted.first[rows] / np.where(n > 0, n, np.nan)[:, None]
+    return mean

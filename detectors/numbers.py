@@ -95,6 +95,7 @@ class NumbersMonitor:
     unit: ClassVar[str] = "share"
     kinds: ClassVar[tuple[str, ...]] = (NumberBlock.kind,)
     exact: ClassVar[bool] = True
+    floor: ClassVar[float] = TOLERANCE
 
     def questions(self, reference: Layout) -> Questions:
         """Return two components for each edge of each field."""
@@ -116,11 +117,11 @@ class NumbersMonitor:
         return Moments.of_counts(summary.events, np.concatenate(counts, axis=1))
 
     def bounds(
-        self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float
+        self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float, floor: float
     ) -> NDArray[np.float64]:
         """Return the bounds of the shares."""
         share = reference.first / np.maximum(reference.n, 1.0)[:, None]
-        return plain_rise_bound(share, reference.n, varied, TOLERANCE, log_error)
+        return plain_rise_bound(share, reference.n, varied, floor, log_error)
 
 
 class RangeMonitor:
@@ -134,6 +135,7 @@ class RangeMonitor:
     unit: ClassVar[str] = "share"
     kinds: ClassVar[tuple[str, ...]] = (NumberBlock.kind,)
     exact: ClassVar[bool] = True
+    floor: ClassVar[float] = RANGE_TOLERANCE
 
     def questions(self, reference: Layout) -> Questions:
         """Return two components for each field whose range is known."""
@@ -155,8 +157,8 @@ class RangeMonitor:
         return Moments.of_counts(summary.events, np.concatenate(counts, axis=1))
 
     def bounds(
-        self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float
+        self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float, floor: float
     ) -> NDArray[np.float64]:
         """Return the bounds of the shares."""
         share = reference.first / np.maximum(reference.n, 1.0)[:, None]
-        return plain_rise_bound(share, reference.n, varied, RANGE_TOLERANCE, log_error)
+        return plain_rise_bound(share, reference.n, varied, floor, log_error)

@@ -194,6 +194,7 @@ class PairsMonitor:
     unit: ClassVar[str] = "share"
     kinds: ClassVar[tuple[str, ...]] = (PairsBlock.kind,)
     exact: ClassVar[bool] = True
+    floor: ClassVar[float] = TOLERANCE
 
     def questions(self, reference: Layout) -> Questions:
         """Return two components for each pair."""
@@ -205,11 +206,11 @@ class PairsMonitor:
         return Moments.of_counts(summary.events, summary.cells(PairsBlock.kind))
 
     def bounds(
-        self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float
+        self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float, floor: float
     ) -> NDArray[np.float64]:
         """Return the bounds of the shares."""
         share = reference.first / np.maximum(reference.n, 1.0)[:, None]
-        return plain_rise_bound(share, reference.n, varied, TOLERANCE, log_error)
+        return plain_rise_bound(share, reference.n, varied, floor, log_error)
 
 
 def _median(known: NDArray[np.float64], events: int) -> float | None:

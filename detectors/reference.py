@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Literal
 
@@ -11,19 +11,24 @@ from numpy.typing import NDArray
 
 from detectors.arrays import pack, unpack
 from detectors.layout import Layout
+from detectors.season import Season
 from detectors.summary import Summary
 from detectors.tolerance import Variation
 
-__all__ = ["LEARNING_WINDOWS", "Calibration", "Reference", "aligned"]
+__all__ = ["LEARNING_WINDOWS", "Calibration", "Reference", "Source", "aligned"]
 
 LEARNING_WINDOWS = 20
 """Closed windows with events from which a reference is learnt, and a design effect measured."""
 
 _FORMAT = 1
+_SEASONAL = 2
+"""The format of references by hour, which would be taken for others by who does not know of them."""
 _SUMMARY = "summary"
 
 _Arrays = dict[str, NDArray[np.uint8] | NDArray[np.float64] | NDArray[np.bool_]]
 
+Source = Literal["file", "learnt", "accepted"]
+"""Where a reference comes from: a file, the live stream, or windows that a person accepted as the new normal."""
 Calibration = Mapping[str, Variation]
 """By monitor: how its window means vary, a row for each segment of the reference's layout."""
 
@@ -33,14 +38,30 @@ class Reference:
     """What was counted in the reference, under the layout it was counted with.
 
     ``windows``: the closed windows it was learnt from, 0 if it comes from a file. ``calibration``: how the
-    window means varied, None if that is not known (a file has lost the order of its events).
+    window means varied, None if that is not known (a file has lost the order of its events). ``season``: what
+    repeats, if windows are compared with the same hour; ``hourly``: what was counted in each of its hours.
     """
 
     layout: Layout
     summary: Summary
     windows: int = 0
     calibration: Calibration | None = None
-    source: Literal["file", "learnt"] = "file"
+    source: Source = "file"
+    season: Season | None = None
+    hourly: tuple[Summary, ...] = ()
+
+    @property
+    def hours(self) -> int:
+        """How many hours are told apart; 1 where windows are compared with all of the reference."""
+        return max(1, len(self.hourly))
+
+    def hour(self, window: int) -> int:
+        """Return which of the hours a window belongs to."""
+        return 0 if self.season is None else self.season.hour(window)
+
+    def counted(self, hour: int) -> Summary:
+        """Return what windows of that hour are compared with."""
+        return self.summary if self.season is None else self.hourly[hour]
 
     @cached_property
     def digest(self) -> str:
@@ -52,13 +73,19 @@ class Reference:
         arrays: _Arrays = {_SUMMARY: np.frombuffer(self.summary.to_bytes(), dtype=np.uint8)}
         for monitor, variation in (self.calibration or {}).items():
             arrays |= {f"{monitor}.{name}": array for name, array in variation.arrays().items()}
-        meta = {
-            "format": _FORMAT,
+        meta: dict[str, object] = {
+            "format": _FORMAT if self.season is None else _SEASONAL,
             "layout": self.layout.to_json(),
             "windows": self.windows,
             "source": self.source,
             "calibration": None if self.calibration is None else sorted(self.calibration),
         }
+        if self.season is not None:
+            meta["season"] = asdict(self.season)
+            arrays |= {
+                f"{_SUMMARY}.{hour}": np.frombuffer(summary.to_bytes(), dtype=np.uint8)
+                for hour, summary in enumerate(self.hourly)
+            }
         return pack(meta, arrays)
 
     @classmethod
@@ -71,10 +98,11 @@ class Reference:
             It was written in another format.
         """
         meta, arrays = unpack(data)
-        if meta["format"] != _FORMAT:
-            raise ValueError(f"a reference of format {meta['format']}, this version reads format {_FORMAT}")
+        if meta["format"] not in {_FORMAT, _SEASONAL}:
+            raise ValueError(f"a reference of format {meta['format']}, this version reads up to {_SEASONAL}")
         layout = Layout.from_json(meta["layout"])
         calibration = meta["calibration"]
+        season = Season(**meta["season"]) if meta["format"] == _SEASONAL else None
         return cls(
             layout,
             Summary.from_bytes(layout, arrays[_SUMMARY].tobytes()),
@@ -83,6 +111,12 @@ class Reference:
             if calibration is None
             else {monitor: Variation.from_arrays(arrays, f"{monitor}.") for monitor in calibration},
             meta["source"],
+            season,
+            ()
+            if season is None
+            else tuple(
+                Summary.from_bytes(layout, arrays[f"{_SUMMARY}.{hour}"].tobytes()) for hour in range(season.hours)
+            ),
         )
 
 

@@ -110,6 +110,8 @@ class CohortState:
     ``reference``: digest of the reference it was made for, "" while learning. ``segments``: names, in order.
     ``learning``: windows counted so far for a reference. ``quiet``: each segment's last windows without an
     alarm [segments, QUIET_WINDOWS], the oldest first, NO_WINDOW in front, until it is ``calibrated``.
+    ``tolerances``: by monitor, those that a person had set when the nulls in force were made; ``hour``: of the
+    reference, for which they were made.
     """
 
     reference: str
@@ -118,6 +120,8 @@ class CohortState:
     quiet: NDArray[np.int64]
     calibrated: NDArray[np.bool_]
     monitors: dict[str, MonitorState] = field(default_factory=dict)
+    tolerances: dict[str, float] = field(default_factory=dict)
+    hour: int = 0
 
     @classmethod
     def fresh(cls, reference: str, segments: tuple[str, ...]) -> "CohortState":
@@ -140,6 +144,8 @@ class CohortState:
             self.quiet.copy(),
             self.calibrated.copy(),
             {name: monitor.copy() for name, monitor in self.monitors.items()},
+            dict(self.tolerances),
+            self.hour,
         )
 
     def to_bytes(self) -> bytes:
@@ -150,6 +156,8 @@ class CohortState:
             "segments": self.segments,
             "learning": self.learning,
             "monitors": {name: monitor.names for name, monitor in self.monitors.items()},
+            "tolerances": self.tolerances,
+            "hour": self.hour,
         }
         arrays: dict[str, NDArray[np.generic]] = {"quiet": self.quiet, "calibrated": self.calibrated}
         for name, monitor in self.monitors.items():
@@ -184,4 +192,6 @@ class CohortState:
             arrays["quiet"],
             arrays["calibrated"],
             monitors,
+            meta.get("tolerances", {}),
+            meta.get("hour", 0),
         )

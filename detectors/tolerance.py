@@ -5,7 +5,7 @@ hypothesis "the share, or mean, is at most b".
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,6 @@ __all__ = [
     "plain_rise_bound",
     "share_fall_bound",
     "share_rise_bound",
-    "variation",
 ]
 
 REFERENCE_ERROR = 0.01
@@ -30,7 +29,6 @@ FALLING_FACTOR, RISING_FACTOR = 0.5, 2.0
 """A rare share may halve, or double."""
 PERSISTENT_MEAN, PERSISTENT_SHARE = 2.0, 2.4
 """Standard deviations of the persistent part that a mean, and a share, may wander."""
-_NORMAL_10 = -1.2815515655446004
 _BISECTIONS = 60
 
 
@@ -78,6 +76,15 @@ class Variation:
             np.asarray(arrays[prefix + "measured"], dtype=np.bool_),
         )
 
+    def without_wandering(self) -> "Variation":
+        """Return the same as if nothing lasted from window to window."""
+        none = np.zeros_like(self.persistent)
+        return replace(self, persistent=none, farthest=none)
+
+    def wandering_more(self, times: float) -> "Variation":
+        """Return the same with so many times what lasts from window to window."""
+        return replace(self, persistent=self.persistent * times)
+
     def take(self, rows: NDArray[np.intp]) -> "Variation":
         """Return the variation of the segments at ``rows``."""
         return Variation(
@@ -98,61 +105,6 @@ class Variation:
             np.where(segments, other.window_size, self.window_size),
             np.where(segments, other.measured, self.measured),
         )
-
-
-def variation(
-    n: NDArray[np.float64],
-    first: NDArray[np.float64],
-    second: NDArray[np.float64],
-    reference: NDArray[np.float64],
-    *,
-    least: int,
-) -> Variation:
-    """Measure the variation of T windows, in time order.
-
-    ``n`` [T, segments], Σx and Σx² [T, segments, components]; ``reference`` means [segments, components].
-    Windows without events are left out; with fewer than ``least`` others a segment counts as not measured.
-
-    With V the variance of the windows' means (for the design effect its upper 90 % bound, by chi-square),
-    c₁ and c₂ their autocovariances at lags one and two: the persistent part is 0 if c₁ ≤ 2V/√T, else
-    min(max(c₁, 2c₁ − c₂), V); the design effect max(1, n(V − persistent)/σ²).
-    """
-    present = n > 0
-    windows = present.sum(axis=0)
-    # Empty windows go to the end of each segment's sequence, the others keep their order.
-    order = np.argsort(~present, axis=0, kind="stable")
-    n = np.take_along_axis(n, order, axis=0)
-    first = np.take_along_axis(first, order[..., None], axis=0)
-    second = np.take_along_axis(second, order[..., None], axis=0)
-    inside = (n > 0)[..., None]
-
-    count = np.maximum(windows, 1)[:, None].astype(np.float64)
-    events = np.maximum(n.sum(axis=0), 1.0)[:, None]
-    means = np.where(inside, first / np.maximum(n, 1.0)[..., None], 0.0)
-    centred = np.where(inside, means - means.sum(axis=0) / count, 0.0)
-    variance = (centred**2).sum(axis=0) / np.maximum(count - 1.0, 1.0)
-    lags = [
-        (centred[lag:] * centred[:-lag]).sum(axis=0) / count if len(n) > lag else np.zeros_like(variance)
-        for lag in (1, 2)
-    ]
-    lasting = np.minimum(np.maximum(lags[0], 2.0 * lags[0] - lags[1]), variance)
-    persistent = np.where(lags[0] > 2.0 * variance / np.sqrt(count), lasting, 0.0)
-
-    upper = variance * np.maximum(count - 1.0, 1.0) / _chi_square_10(np.maximum(count - 1.0, 1.0))
-    inverse = np.where(n > 0, 1.0 / np.maximum(n, 1.0), 0.0).sum(axis=0)
-    window_size = windows / np.maximum(inverse, 1e-300)
-    spread = second.sum(axis=0) / events - (first.sum(axis=0) / events) ** 2
-    # A component whose events never differ shows no effect either way.
-    effect = window_size[:, None] * (upper - persistent) / np.maximum(spread, 1e-300)
-    measured = windows >= least
-    known = measured[:, None]
-    return Variation(
-        np.where(known & (spread > 1e-12), np.maximum(1.0, effect), 1.0),
-        np.where(known, persistent, 0.0),
-        np.where(known, np.where(inside, np.abs(means - reference), 0.0).max(axis=0, initial=0.0), 0.0),
-        np.where(measured, window_size, 1.0),
-        measured,
-    )
 
 
 def chernoff_upper(p: NDArray[np.float64], n: NDArray[np.float64], log_error: float) -> NDArray[np.float64]:
@@ -236,10 +188,3 @@ def mean_bound(
     tau = np.maximum(floor, wander + error * np.sqrt(varied.design_effect))
     bound: NDArray[np.float64] = np.minimum(mean + tau, 1.0)
     return bound
-
-
-def _chi_square_10(degrees: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the 10 % quantile of chi-square (Wilson & Hilferty 1931): within 3 % from two degrees on."""
-    part = 2.0 / (9.0 * degrees)
-    quantile: NDArray[np.float64] = degrees * (1.0 - part + _NORMAL_10 * np.sqrt(part)) ** 3
-    return quantile

@@ -71,6 +71,7 @@ class LatenessMonitor:
     unit: ClassVar[str] = "share"
     kinds: ClassVar[tuple[str, ...]] = (TrafficBlock.kind,)
     exact: ClassVar[bool] = True
+    floor: ClassVar[float] = LATE_TOLERANCE
 
     def questions(self, reference: Layout) -> Questions:
         """Return the one component."""
@@ -82,8 +83,8 @@ class LatenessMonitor:
         return Moments.of_counts(summary.events + late, late[:, None])
 
     def bounds(
-        self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float
+        self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float, floor: float
     ) -> NDArray[np.float64]:
         """Return the bound of the share."""
         share = reference.first / np.maximum(reference.n, 1.0)[:, None]
-        return plain_rise_bound(share, reference.n, varied, LATE_TOLERANCE, log_error)
+        return plain_rise_bound(share, reference.n, varied, floor, log_error)

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from detectors.alarms import Watch
 from detectors.explain import Past, change
 from detectors.learning import Windows
-from detectors.monitors import Monitor, observe
+from detectors.monitors import Monitor, means, observe
 from detectors.readings import OK, Transition
 from detectors.reference import Reference
 from detectors.registry import MONITORS
@@ -94,10 +94,17 @@ def changed(watch: Watch, windows: Windows, state: CohortState, reference: Refer
 
 
 def _past(monitor: Monitor, stored: list[tuple[int, Summary]], reference: Reference) -> Past:
+    """Return what a monitor saw in ``stored`` windows, as it would be in the hour of the last of them."""
     seen = [observe(monitor, summary, reference.layout) for _, summary in stored]
-    return Past(
+    past = Past(
         np.array([window for window, _ in stored], dtype=np.int64),
         np.stack([moments.n for moments in seen]),
         np.stack([moments.first for moments in seen]),
         np.stack([moments.second for moments in seen]),
     )
+    if reference.season is None:
+        return past
+    hours = [reference.hour(window) for window, _ in stored]
+    segments = stored[-1][1].layout.segments
+    usual = {hour: means(monitor, reference, segments, hour) for hour in set(hours)}
+    return past.shifted(np.stack([usual[hours[-1]] - usual[hour] for hour in hours]))

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 
 from detectors.layout import Layout
+from detectors.state import CohortState
 from sinks.controls import ALWAYS, lock_exclusive, publish
 from sinks.database import Connection
 from sinks.errors import BadSettings
 from sinks.statements import statement
+from sinks.windows import uncompress
 
-__all__ = ["check_windows", "latest_layout", "list_all", "models", "newest_version", "register"]
+__all__ = ["check_windows", "find", "latest_layout", "list_all", "models", "newest_version", "register", "state"]
 
 
 def list_all(connection: Connection) -> list[tuple[int, str, str]]:
@@ -21,12 +23,26 @@ def models(connection: Connection) -> list[str]:
     return [row[0] for row in connection.execute(statement("cohorts", "windows_of_models"))]
 
 
+def find(connection: Connection, model: str, version: str) -> int | None:
+    """Return the id of a version of a model; None if there is no such version."""
+    row = connection.execute(statement("cohorts", "find"), [model, version]).fetchone()
+    return None if row is None else int(row[0])
+
+
 def latest_layout(connection: Connection, model: str, version: str) -> Layout | None:
     """Return the layout that was published last for a version of a model; None if there is no such version."""
-    row = connection.execute(statement("cohorts", "find"), [model, version]).fetchone()
-    found = None if row is None else connection.execute(statement("cohorts", "latest_control"), ["layout", row[0]])
+    cohort_id = find(connection, model, version)
+    found = (
+        None if cohort_id is None else connection.execute(statement("cohorts", "latest_control"), ["layout", cohort_id])
+    )
     body = None if found is None else found.fetchone()
     return None if body is None else Layout.from_json(body[0].decode())
+
+
+def state(connection: Connection, cohort_id: int) -> CohortState | None:
+    """Return the state of a cohort's detectors; None before the first window is closed."""
+    row = connection.execute(statement("cohorts", "state"), [cohort_id]).fetchone()
+    return None if row is None or row[0] is None else CohortState.from_bytes(uncompress(row[0]))
 
 
 def newest_version(connection: Connection, model: str) -> str | None:
@@ -51,9 +67,9 @@ def register(
     with connection.transaction():
         # The lock is also what makes ids of control records visible in order.
         lock_exclusive(connection)
-        known = connection.execute(statement("cohorts", "find"), [model, version]).fetchone()
+        known = find(connection, model, version)
         if known is not None:
-            return int(known[0])
+            return known
         counted = connection.execute(statement("cohorts", "count")).fetchone()
         if counted is not None and counted[0] >= cap:
             return None

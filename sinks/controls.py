@@ -86,6 +86,10 @@ class Controls:
         position = bisect_right(known, window, key=lambda each: each.effective_from)
         return known[position - 1] if position else None
 
+    def all(self, kind: str, subject: int | str) -> list[ControlRecord]:
+        """Return all records, in the order in which they are in force."""
+        return list(self._records.get((kind, subject), []))
+
     def latest(self, kind: str, subject: int | str) -> ControlRecord | None:
         """Return the record in force last."""
         known = self._records.get((kind, subject), [])

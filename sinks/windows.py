@@ -1,5 +1,7 @@
 """Parts, closed windows and the state of cohorts, as they are stored: compressed, one row each."""
 
+from collections.abc import Iterator, Sequence
+
 import zstandard
 
 from detectors.layout import Layout
@@ -8,9 +10,20 @@ from sinks.database import Connection
 from sinks.errors import StrandlineError
 from sinks.statements import statement
 
-__all__ = ["Layouts", "PartAfterClosing", "compress", "history", "merge_parts", "uncompress"]
+__all__ = [
+    "Layouts",
+    "PartAfterClosing",
+    "compress",
+    "history",
+    "merge_parts",
+    "reaches_back",
+    "stored_between",
+    "uncompress",
+    "window_back",
+]
 
 _LEVEL = 1
+_AT_ONCE = 50
 
 
 class PartAfterClosing(StrandlineError):
@@ -52,6 +65,28 @@ def merge_parts(connection: Connection, layouts: Layouts, cohort_id: int, window
     for part_layout, body in rows:
         summary.add(Summary.from_bytes(layouts[part_layout], uncompress(body)))
     return layout_id, summary
+
+
+def stored_between(
+    connection: Connection, layouts: Layouts, cohort_id: int, first: int, last: int
+) -> Iterator[tuple[int, Summary]]:
+    """Yield the closed windows from ``first`` to ``last``, oldest first; few are in memory at a time."""
+    while rows := connection.execute(statement("windows", "between"), [cohort_id, first, last, _AT_ONCE]).fetchall():
+        for window, layout_id, summary in rows:
+            yield window, Summary.from_bytes(layouts[layout_id], uncompress(summary))
+        first = rows[-1][0] + 1
+
+
+def reaches_back(connection: Connection, cohort_id: int, layouts: Sequence[int], first: int) -> bool:
+    """Return whether a window up to ``first`` is stored, with events, under one of ``layouts`` (ids)."""
+    row = connection.execute(statement("windows", "reaches_back"), [cohort_id, first, list(layouts)]).fetchone()
+    return row is not None
+
+
+def window_back(connection: Connection, cohort_id: int, count: int) -> int | None:
+    """Return the first of the last ``count`` closed windows; None if none is closed."""
+    row = connection.execute(statement("windows", "back"), [cohort_id, count]).fetchone()
+    return None if row is None or row[0] is None else int(row[0])
 
 
 def history(

@@ -11,14 +11,24 @@ from detectors import growth
 from detectors.budget import Budget
 from detectors.cohort import CohortState, Step, step
 from detectors.layout import Layout
-from detectors.reference import Reference
+from detectors.learning import made
+from detectors.reference import Reference, aligned
 from detectors.summary import Summary
 from sinks import alerts, metrics
-from sinks.controls import Controls, lock_exclusive, next_free_window, publish
+from sinks.controls import ControlRecord, Controls, lock_exclusive, next_free_window, publish
 from sinks.database import Connection
 from sinks.ledger import watermark
 from sinks.statements import statement
-from sinks.windows import Layouts, PartAfterClosing, compress, history, merge_parts, uncompress
+from sinks.windows import (
+    Layouts,
+    PartAfterClosing,
+    compress,
+    history,
+    merge_parts,
+    reaches_back,
+    stored_between,
+    uncompress,
+)
 
 __all__ = ["ReduceJob"]
 
@@ -128,6 +138,8 @@ class _Cohort:
             self._budget,
             lambda count: self._history(window, count),
             for_windows=self._all.detection.for_windows,
+            tolerances=self._settings.tolerances,
+            learns=self._settings.season is None,
         )
         self._store(window, layout_id, summary, found)
         for cap in growth.beyond(summary, growth.reached(summary.layout, **self._all.detection.layout_caps)):
@@ -145,6 +157,7 @@ class _Cohort:
             if found.proposal is not None:
                 self._publish("reference", window + 1, found.proposal.to_bytes())
                 log.info("reduce.reference_learnt", model=self._model, version=self._version, window=window)
+            self._learn_hours(window)
             self._grow(window, summary)
         return found.state
 
@@ -155,10 +168,40 @@ class _Cohort:
         record = self._controls.in_force("reference", self._id, window)
         if record is None:
             return None
+        return self._read(record)
+
+    def _read(self, record: ControlRecord) -> Reference:
         reference = self._references.get(record.id)
         if reference is None:
             reference = self._references[record.id] = Reference.from_bytes(uncompress(record.body))
         return reference
+
+    def _learn_hours(self, window: int) -> None:
+        """Publish a reference by hour once enough days are closed; what a person made stays."""
+        season = self._settings.season
+        layout = self._latest_layout()
+        if season is None or layout.sample_size:
+            return
+        record = self._controls.latest("reference", self._id)
+        known = None if record is None else self._read(record)
+        if known is not None and (known.season == season or known.source != "learnt"):
+            return
+        first = window + 1 - round(self._settings.reference.days * self._settings.windows_per_day)
+        usable = [
+            each.id
+            for each in self._controls.all("layout", self._id)
+            if aligned(Summary.empty(Layout.from_json(each.body.decode())), layout) is not None
+        ]
+        if not reaches_back(self._connection, self._id, usable, first):
+            return
+        learnt = made(
+            layout,
+            lambda: stored_between(self._connection, self._layouts, self._id, first, window),
+            "learnt",
+            season,
+        )
+        self._publish("reference", window + 1, learnt.to_bytes())
+        log.info("reduce.reference_learnt", model=self._model, version=self._version, window=window)
 
     def _store(self, window: int, layout_id: int, summary: Summary, found: Step) -> None:
         self._connection.execute(

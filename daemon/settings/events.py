@@ -5,18 +5,16 @@ from difflib import get_close_matches
 from importlib.metadata import entry_points
 from typing import Annotated
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import Field, ValidationInfo, field_validator
 
 from daemon.decoders.fields import BadFields, parse_fields
+from daemon.settings.inside import inside
 from daemon.settings.section import Section
 
-__all__ = ["DECODERS", "INSIDE", "EventSettings", "TopicEventSettings"]
+__all__ = ["DECODERS", "EventSettings", "TopicEventSettings"]
 
 DECODERS = "strandline.decoders"
 """The entry points among which a decoder is looked up by its name."""
-INSIDE = "inside_of_a_table"
-"""The type of a fault that lies below a key whose table is open to any name."""
 
 
 class EventSettings(Section):
@@ -47,17 +45,8 @@ class EventSettings(Section):
             try:
                 parse_fields(fields)
             except BadFields as error:
-                raise _inside(error) from error
+                raise inside("fields", error.faults) from error
         return fields
-
-
-def _inside(error: BadFields) -> ValidationError:
-    """Return the faults as pydantic tells them, each with its own place."""
-    details = [
-        InitErrorDetails(type=PydanticCustomError(INSIDE, "{text}", {"text": text}), loc=keys, input=None)
-        for keys, text in error.faults
-    ]
-    return ValidationError.from_exception_data("fields", details)
 
 
 class TopicEventSettings(EventSettings):

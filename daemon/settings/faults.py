@@ -6,7 +6,7 @@ from typing import get_origin
 
 from pydantic import SecretStr, ValidationError
 
-from daemon.settings.events import INSIDE
+from daemon.settings.inside import INSIDE
 from daemon.settings.schema import KeyPath, dotted, expected, find, keys_of, names_in, section_in, value_at
 from daemon.settings.secret import FILE
 from daemon.settings.section import Section

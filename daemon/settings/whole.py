@@ -54,6 +54,15 @@ class Settings(Section):
                 raise ValueError(message)
         return self
 
+    @model_validator(mode="after")
+    def _references_can_be_learnt(self) -> "Settings":
+        for name in self.model:
+            of = self.of(name)
+            if fault := of.reference_fault(self.retention.windows_days):
+                message = f'model."{name}".reference.kind = "{of.reference.kind}": {fault}'
+                raise ValueError(message)
+        return self
+
     def of(self, model: str) -> ModelSettings:
         """Return the settings in force for ``model``: those of every pattern it matches, key by key."""
         merged: dict[str, object] = {}

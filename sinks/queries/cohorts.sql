@@ -25,5 +25,8 @@ SELECT id FROM cohort WHERE model = %s AND id <> %s ORDER BY id DESC LIMIT 1
 -- name: newest_version
 SELECT version FROM cohort WHERE model = %s ORDER BY id DESC LIMIT 1
 
+-- name: state
+SELECT state FROM cohort WHERE id = %s
+
 -- name: latest_control
 SELECT body FROM control WHERE kind = %s AND cohort_id = %s ORDER BY effective_from DESC, id DESC LIMIT 1

@@ -33,3 +33,17 @@ def test_of_two_patterns_as_long_the_later_wins() -> None:
 def test_a_budget_is_counted_in_windows() -> None:
     assert ModelSettings(false_alarms="1 per 30 days", window_seconds=300).budget_windows == 30 * 288
     assert ModelSettings(false_alarms="2 per week", window_seconds=3600).budget_windows == 84
+
+
+def test_tolerances_are_merged_monitor_by_monitor_and_auto_takes_one_back() -> None:
+    settings = Settings.model_validate(
+        {
+            "model": {
+                "*": {"tolerance": {"confidence": 0.03, "classes": 0.1}},
+                "a": {"tolerance": {"classes": "auto", "numbers": 0.2}},
+            }
+        }
+    )
+    assert settings.of("b").tolerances == {"confidence": 0.03, "classes": 0.1}
+    assert settings.of("a").tolerances == {"confidence": 0.03, "numbers": 0.2}
+    assert Settings().of("a").tolerances == {}

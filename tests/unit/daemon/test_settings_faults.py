@@ -7,6 +7,7 @@ import pytest
 
 from daemon.settings import ModelSettings, Settings, check_server, load
 from daemon.settings.schema import KeyPath, dotted, keys_of
+from detectors.registry import MONITORS
 from sinks.errors import BadSettings
 
 HIDDEN = "hunter2"
@@ -71,6 +72,13 @@ def bad(tmp_path: Path, text: str | bytes, **environment: str) -> list[str]:
             (
                 "FILE:2: model.a.window_seconds = 999999999999: expected a whole number of seconds, at least 1, "
                 "at most 604,800"
+            ),
+        ),
+        (
+            "[model.a.tolerance]\nconfidense = 0.1",
+            (
+                "FILE:2: model.a.tolerance.confidense = 0.1: there is no such monitor; expected one of "
+                f"{', '.join(each.name for each in MONITORS)}; did you mean confidence?"
             ),
         ),
         (
@@ -167,6 +175,36 @@ def test_what_is_wrong_is_told_with_its_place_and_what_was_expected(
     tmp_path: Path, text: str | bytes, told: str
 ) -> None:
     assert bad(tmp_path, text) == [told]
+
+
+@pytest.mark.parametrize(
+    ("monitor", "value", "unit"),
+    [("classes", "2", "share"), ("numbers", "'wide'", "share"), ("confidence", "true", "points of confidence")],
+)
+def test_a_tolerance_that_cannot_be_kept_is_told(monitor: str, value: str, unit: str, tmp_path: Path) -> None:
+    told = f'model.a.tolerance.{monitor} = {value}: expected "auto" or a number of {unit}, more than 0, less than 1'
+    assert bad(tmp_path, f"[model.a.tolerance]\nschema = 'auto'\n{monitor} = {value}") == [f"FILE:3: {told}"]
+    assert bad(tmp_path, f"[model.a]\ntolerance = {{ {monitor} = {value} }}") == [f"FILE:2: {told}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("reference.kind = 'same-hour'\nwindow_seconds = 7200", "windows of 7200 s are longer than an hour"),
+        (
+            "reference.kind = 'same-hour-of-week'",
+            "reference.days = 7: expected at least 14, 2 times all its hours",
+        ),
+        (
+            "reference = { kind = 'same-hour', days = 90 }",
+            "reference.days = 90: expected less than retention.windows_days = 90",
+        ),
+    ],
+)
+def test_a_reference_that_could_never_be_learnt_is_told(text: str, told: str, tmp_path: Path) -> None:
+    [line] = bad(tmp_path, f"[model.a]\n{text}")
+    assert line.startswith('model."a".reference.kind = "same-hour')
+    assert line.endswith(f": {told}")
 
 
 @pytest.mark.parametrize("text", ["1 per 60 minutes", "2 per hour", "1 per 101 years", "1 per 0 days"])

@@ -95,6 +95,7 @@ class Stream:
     reference: Reference | None = None
     budget: Budget = MONTH
     for_windows: int = 0
+    tolerances: dict[str, float] = field(default_factory=dict)
     state: CohortState | None = None
     window: int = 0
     stored: list[tuple[int, Summary]] = field(default_factory=list)
@@ -115,6 +116,7 @@ class Stream:
             self.budget,
             self.history,
             for_windows=self.for_windows,
+            tolerances=self.tolerances,
         )
         self.stored.append((self.window, summary))
         self.window += 1

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from detectors.bets import tempering
+from detectors.bets import Moments, tempering
 from detectors.tolerance import (
     Variation,
     mean_bound,
     share_fall_bound,
     share_rise_bound,
-    variation,
 )
+from detectors.varying import Varying
 
 LOG_ERROR = float(np.log(1000.0))
 UNKNOWN = Variation.unknown(1, 1)
@@ -24,10 +24,19 @@ def fall(p: float, n: float) -> float:
 
 def measured(means: np.ndarray[tuple[int], np.dtype[np.float64]], n: float, variance: float) -> Variation:
     """Return the variation of windows of n events each, with these means."""
-    sizes = np.full((len(means), 1), n)
-    first = (means * n)[:, None, None]
-    second = ((means**2 + variance) * n)[:, None, None]
-    return variation(sizes, first, second, np.array([[0.5]]), least=20)
+    return varied(np.full(len(means), n), means, variance)
+
+
+def varied(
+    sizes: np.ndarray[tuple[int], np.dtype[np.float64]],
+    means: np.ndarray[tuple[int], np.dtype[np.float64]],
+    variance: float,
+) -> Variation:
+    varying = Varying(1, 1)
+    for n, mean in zip(sizes.tolist(), means.tolist(), strict=True):
+        seen = Moments(np.array([n]), np.array([[mean * n]]), np.array([[(mean**2 + variance) * n]]))
+        varying.add(seen, np.array([[0.5]]))
+    return varying.variation(least=20)
 
 
 def test_common_shares_have_an_absolute_tolerance_and_rare_ones_a_relative_one() -> None:
@@ -97,13 +106,9 @@ def test_order_matters_to_what_lasts() -> None:
 def test_empty_windows_are_left_out_and_too_few_are_not_measured() -> None:
     random = np.random.default_rng(4)
     means = 0.5 + random.normal(0, 0.03, 30)
-    sizes = np.full((60, 1), 0.0)
+    sizes = np.zeros(60)
     sizes[::2] = 500.0
-    first = np.zeros((60, 1, 1))
-    first[::2, 0, 0] = means * 500
-    second = np.zeros((60, 1, 1))
-    second[::2, 0, 0] = (means**2 + 0.04) * 500
-    found = variation(sizes, first, second, np.array([[0.5]]), least=20)
+    found = varied(sizes, np.repeat(means, 2), 0.04)
     dense = measured(means, 500, 0.04)
     for name, array in found.arrays().items():
         assert array == pytest.approx(dense.arrays()[name]), name
@@ -117,3 +122,18 @@ def test_tempering_follows_the_size_of_the_window() -> None:
     effect, size = np.full((4, 1), 5.0), np.full(4, 1000.0)
     assert tempering(n, effect, size)[:, 0] == pytest.approx([1.0, 1 / 1.4, 1 / 5, 1 / 41])
     assert (tempering(n, np.ones((4, 1)), size) == 1.0).all()
+
+
+def test_one_window_after_another_is_measured_as_all_at_once() -> None:
+    """Against the textbook's sums over all windows together."""
+    random = np.random.default_rng(5)
+    means = 0.5 + np.cumsum(random.normal(0, 0.004, 50))
+    n = random.integers(200, 900, 50).astype(np.float64)
+    found = varied(n, means, 0.04)
+    centred = means - means.mean()
+    variance = centred @ centred / 49
+    one, two = centred[1:] @ centred[:-1] / 50, centred[2:] @ centred[:-2] / 50
+    assert one > 2 * variance / np.sqrt(50)
+    assert found.persistent[0, 0] == pytest.approx(min(max(one, 2 * one - two), variance))
+    assert found.farthest[0, 0] == pytest.approx(np.abs(means - 0.5).max())
+    assert found.window_size[0] == pytest.approx(50 / (1 / n).sum())
