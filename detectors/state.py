@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.adapters.state import AdapterState, from_stored, stored
 from detectors.arrays import pack, unpack
 from detectors.bets import BETS
 from detectors.evidence import FLOOR
@@ -109,7 +110,8 @@ class CohortState:
 
     ``reference``: digest of the reference it was made for, "" while learning. ``segments``: names, in order.
     ``learning``: windows counted so far for a reference. ``quiet``: each segment's last windows without an
-    alarm [segments, QUIET_WINDOWS], the oldest first, NO_WINDOW in front, until it is ``calibrated``.
+    alarm [segments, QUIET_WINDOWS], the oldest first, NO_WINDOW in front, until it is ``calibrated``. ``adapters``: the
+    detectors of other libraries, by name; no reference concerns them.
     """
 
     reference: str
@@ -118,6 +120,7 @@ class CohortState:
     quiet: NDArray[np.int64]
     calibrated: NDArray[np.bool_]
     monitors: dict[str, MonitorState] = field(default_factory=dict)
+    adapters: dict[str, AdapterState] = field(default_factory=dict)
 
     @classmethod
     def fresh(cls, reference: str, segments: tuple[str, ...]) -> "CohortState":
@@ -140,6 +143,7 @@ class CohortState:
             self.quiet.copy(),
             self.calibrated.copy(),
             {name: monitor.copy() for name, monitor in self.monitors.items()},
+            dict(self.adapters),
         )
 
     def to_bytes(self) -> bytes:
@@ -155,6 +159,9 @@ class CohortState:
         for name, monitor in self.monitors.items():
             arrays |= {f"{name}.{array}": getattr(monitor, array) for array in _MONITOR_ARRAYS}
             arrays |= {f"{name}.varied.{key}": array for key, array in monitor.varied.arrays().items()}
+        if self.adapters:
+            meta["adapters"], histories = stored(self.adapters)
+            arrays |= histories
         return pack(meta, arrays)
 
     @classmethod
@@ -184,4 +191,5 @@ class CohortState:
             arrays["quiet"],
             arrays["calibrated"],
             monitors,
+            from_stored(meta.get("adapters", {}), arrays),
         )

@@ -1,0 +1,113 @@
+"""Which detectors of other libraries there are: their names, arguments, and how what they remember is kept.
+
+A table, so that a configuration can be checked without importing libraries that take seconds to load.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+__all__ = ["KINDS", "Kind", "fault_of_arguments"]
+
+Argument = type[bool] | type[int] | type[float] | type[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A detector: where it is, what it watches, and what may be said to it.
+
+    ``module`` and ``name``: where its class is. ``family``: how it is run. ``arguments``: by name, those that a
+    configuration may give; ``seed`` is always given, 0 unless the configuration says otherwise.
+    ``memory``: "attributes" where what it remembers is plain numbers, which are stored; "history" where it is not, so
+    that the detector is made anew from the last values it was fed each time. ``truths``: only for what is 0 or 1.
+    """
+
+    module: str
+    name: str
+    family: Literal["drift"]
+    memory: Literal["attributes", "history"]
+    arguments: Mapping[str, Argument] = field(default_factory=lambda: MappingProxyType({}))
+    truths: bool = False
+
+    @property
+    def library(self) -> str:
+        """The package, which is also the name of the extra that installs it."""
+        return self.module.partition(".")[0]
+
+
+_HOEFFDING: Mapping[str, Argument] = {
+    "drift_confidence": float,
+    "warning_confidence": float,
+    "two_sided_test": bool,
+}
+
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "river.ADWIN": Kind(
+            "river.drift",
+            "ADWIN",
+            "drift",
+            "history",
+            {"delta": float, "clock": int, "max_buckets": int, "min_window_length": int, "grace_period": int},
+        ),
+        "river.KSWIN": Kind(
+            "river.drift",
+            "KSWIN",
+            "drift",
+            "attributes",
+            {"alpha": float, "window_size": int, "stat_size": int, "seed": int},
+        ),
+        "river.PageHinkley": Kind(
+            "river.drift",
+            "PageHinkley",
+            "drift",
+            "attributes",
+            {"min_instances": int, "delta": float, "threshold": float, "alpha": float, "mode": str},
+        ),
+        "river.DDM": Kind(
+            "river.drift.binary",
+            "DDM",
+            "drift",
+            "attributes",
+            {"warm_start": int, "warning_threshold": float, "drift_threshold": float},
+            truths=True,
+        ),
+        "river.EDDM": Kind(
+            "river.drift.binary",
+            "EDDM",
+            "drift",
+            "attributes",
+            {"warm_start": int, "alpha": float, "beta": float},
+            truths=True,
+        ),
+        "river.FHDDM": Kind(
+            "river.drift.binary",
+            "FHDDM",
+            "drift",
+            "attributes",
+            {"sliding_window_size": int, "confidence_level": float, "short_window_size": int},
+            truths=True,
+        ),
+        "river.HDDMA": Kind("river.drift.binary", "HDDMA", "drift", "attributes", _HOEFFDING, truths=True),
+        "river.HDDMW": Kind(
+            "river.drift.binary", "HDDMW", "drift", "history", {**_HOEFFDING, "lambda_val": float}, truths=True
+        ),
+    }
+)
+"""By the name that a configuration gives."""
+
+_WORDS: Mapping[Argument, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+
+
+def fault_of_arguments(kind: Kind, given: Mapping[str, object]) -> tuple[str, str] | None:
+    """Return the first argument that the kind does not take, and what was expected; None if all are right."""
+    for name, value in given.items():
+        wanted = kind.arguments.get(name)
+        if wanted is None:
+            return name, f"there is no such argument; {kind.name} takes {', '.join(sorted(kind.arguments))}"
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        fits = is_number if wanted is float else type(value) is wanted
+        if not fits:
+            return name, f"expected {_WORDS[wanted]}, found {value!r}"
+    return None
