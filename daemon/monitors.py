@@ -1,8 +1,8 @@
 """Detectors of other libraries, from the settings: what of events is kept for them, and whether they can be made."""
 
 from daemon.settings import Settings
-from detectors.adapters.drift import made
 from detectors.adapters.kinds import KINDS
+from detectors.adapters.memory import made
 from detectors.layout import RawSpec
 from sinks.errors import BadSettings
 
@@ -11,7 +11,7 @@ __all__ = ["check_monitors", "raw_spec"]
 
 def raw_spec(settings: Settings, model: str) -> RawSpec | None:
     """Return what is kept of the events of ``model`` for the detectors that watch it; None if none does."""
-    values = sorted({adapter.on for adapter in settings.monitors_of(model)})
+    values = sorted({value for adapter in settings.monitors_of(model) for value in adapter.on})
     return RawSpec(settings.detection.sample_events, tuple(values)) if values else None
 
 

@@ -79,11 +79,7 @@ class Settings(Section):
 
     def monitors_of(self, model: str) -> tuple[Adapter, ...]:
         """Return the detectors of other libraries that watch ``model``."""
-        return tuple(
-            Adapter(each.title, each.kind, each.on, each.args)
-            for each in self.monitor
-            if each.model == model or fnmatchcase(model, each.model)
-        )
+        return tuple(each.adapter() for each in self.monitor if each.model == model or fnmatchcase(model, each.model))
 
     def privacy_of(self, model: str) -> PrivacySettings:
         """Return what is kept of the events of ``model``."""

@@ -1,23 +1,12 @@
 """Detectors that are fed one value after the other and say when they found a change: those of ``river.drift``."""
 
 from collections.abc import Mapping
-from importlib import import_module
-from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Protocol
 
 from detectors.adapters.kinds import Kind
-from detectors.adapters.plain import Tree, overlay, plain
+from detectors.adapters.memory import Memory, Values, remembered, resumed
 
-__all__ = ["HISTORY", "Memory", "made", "take"]
-
-HISTORY = 4096
-"""Values kept of a detector whose own memory cannot be stored: that is then all it knows."""
-_SEED = "seed"
-
-Memory = tuple[Tree, NDArray[np.float64]]
-"""What a detector remembers: its attributes, or the last values it was fed (None and none at the beginning)."""
+__all__ = ["take"]
 
 
 class _Detector(Protocol):
@@ -26,42 +15,18 @@ class _Detector(Protocol):
     def update(self, x: float) -> object: ...
 
 
-def made(kind: Kind, arguments: Mapping[str, object]) -> Any:
-    """Return a new detector of that kind.
-
-    Raises
-    ------
-    ImportError
-        Its library is not installed.
-    ValueError, TypeError
-        It does not take these arguments; the library says why.
-    """
-    seed = {_SEED: 0} if _SEED in kind.arguments else {}
-    return getattr(import_module(kind.module), kind.name)(**{**seed, **arguments})
-
-
-def take(
-    kind: Kind, arguments: Mapping[str, object], memory: Memory, values: NDArray[np.float64]
-) -> tuple[Memory, bool]:
-    """Feed ``values`` [n], in their order; return what the detector remembers then, and whether it found a change.
+def take(kind: Kind, arguments: Mapping[str, object], memory: Memory, values: Values) -> tuple[Memory, bool]:
+    """Feed ``values`` [events, 1], in their order; return what the detector remembers, and whether it found a change.
 
     The answer depends on the memory and the values alone, wherever the windows before were taken.
     """
-    attributes, history = memory
-    detector: _Detector = made(kind, arguments)
-    if kind.memory == "attributes":
-        if attributes is not None:
-            detector = overlay(detector, attributes)
-        found = _feed(detector, values)
-        return (plain(detector), history), found
-    _feed(detector, history)
-    found = _feed(detector, values)
-    return (None, np.concatenate([history, values])[-HISTORY:]), found
-
-
-def _feed(detector: _Detector, values: NDArray[np.float64]) -> bool:
+    detector: _Detector = resumed(kind, arguments, memory, _learn)
     found = False
-    for value in values.tolist():
-        detector.update(value)
+    for event in values.tolist():
+        _learn(detector, event)
         found |= bool(detector.drift_detected)
-    return found
+    return remembered(kind, detector, memory, values), found
+
+
+def _learn(detector: _Detector, event: list[float]) -> None:
+    detector.update(event[0])

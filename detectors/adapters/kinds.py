@@ -10,7 +10,7 @@ from typing import Literal
 
 __all__ = ["KINDS", "Kind", "fault_of_arguments"]
 
-Argument = type[bool] | type[int] | type[float] | type[str]
+Argument = type[bool] | type[int] | type[float] | type[str] | type[Mapping[str, object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,16 +19,18 @@ class Kind:
 
     ``module`` and ``name``: where its class is. ``family``: how it is run. ``arguments``: by name, those that a
     configuration may give; ``seed`` is always given, 0 unless the configuration says otherwise.
-    ``memory``: "attributes" where what it remembers is plain numbers, which are stored; "history" where it is not, so
-    that the detector is made anew from the last values it was fed each time. ``truths``: only for what is 0 or 1.
+    ``memory``: "attributes" where what it remembers is plain numbers, which are stored; "history" where it is not, or
+    is larger than the values are, so that the detector is made anew from the last values it was fed each time.
+    ``truths``: only for what is 0 or 1. ``single``: only for one value, not for several together.
     """
 
     module: str
     name: str
-    family: Literal["drift"]
+    family: Literal["drift", "score"]
     memory: Literal["attributes", "history"]
     arguments: Mapping[str, Argument] = field(default_factory=lambda: MappingProxyType({}))
     truths: bool = False
+    single: bool = True
 
     @property
     def library(self) -> str:
@@ -93,11 +95,26 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "river.HDDMW": Kind(
             "river.drift.binary", "HDDMW", "drift", "history", {**_HOEFFDING, "lambda_val": float}, truths=True
         ),
+        "river.HalfSpaceTrees": Kind(
+            "river.anomaly",
+            "HalfSpaceTrees",
+            "score",
+            "history",
+            {"n_trees": int, "height": int, "window_size": int, "limits": dict, "seed": int},
+            single=False,
+        ),
+        "river.StandardAbsoluteDeviation": Kind("river.anomaly", "StandardAbsoluteDeviation", "score", "attributes"),
     }
 )
 """By the name that a configuration gives."""
 
-_WORDS: Mapping[Argument, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+_WORDS: Mapping[Argument, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    dict: "a table",
+}
 
 
 def fault_of_arguments(kind: Kind, given: Mapping[str, object]) -> tuple[str, str] | None:
@@ -105,7 +122,7 @@ def fault_of_arguments(kind: Kind, given: Mapping[str, object]) -> tuple[str, st
     for name, value in given.items():
         wanted = kind.arguments.get(name)
         if wanted is None:
-            return name, f"there is no such argument; {kind.name} takes {', '.join(sorted(kind.arguments))}"
+            return name, f"there is no such argument; {kind.name} takes {', '.join(sorted(kind.arguments)) or 'none'}"
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         fits = is_number if wanted is float else type(value) is wanted
         if not fits:

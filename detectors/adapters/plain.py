@@ -5,6 +5,7 @@ No pickle: what is read from a database must not be able to run anything, and mu
 
 from collections import deque
 from collections.abc import Mapping
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,10 @@ __all__ = ["NotPlainError", "Tree", "overlay", "plain"]
 
 Tree = Any
 """None, numbers, texts, and lists and dictionaries of them."""
+
+
+# An object that can be called may be a state, too.
+_METHODS = (FunctionType, MethodType)
 
 
 class NotPlainError(TypeError):
@@ -40,7 +45,7 @@ def plain(value: object) -> Tree:
     attributes = getattr(value, "__dict__", None)
     if attributes is None:
         raise NotPlainError(f"{type(value).__module__}.{type(value).__qualname__}")
-    return {name: plain(each) for name, each in attributes.items() if not callable(each)}
+    return {name: plain(each) for name, each in attributes.items() if not isinstance(each, _METHODS)}
 
 
 def overlay(fresh: object, saved: Tree) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.adapters.memory import NOTHING
 from detectors.adapters.plain import Tree
 
 __all__ = ["AdapterState", "from_stored", "stored"]
@@ -20,8 +21,8 @@ class AdapterState:
 
     ``identity``: what it was made with; a state with another one is given up. ``firing``, and ``since``, the window of
     the alarm; ``quiet``: windows with values since the last find. ``count`` and ``total`` of the values since then,
-    or since the beginning, each window's mean weighted by its events. What the detector itself remembers is in
-    ``attributes`` or in ``history``, float64 [values], the last it was fed, as its kind says.
+    or since the beginning. What the detector itself remembers is in
+    ``attributes`` or in ``history``, float64 [events, values], the last it was fed, as its kind says.
     """
 
     identity: str
@@ -31,7 +32,7 @@ class AdapterState:
     count: int = 0
     total: float = 0.0
     attributes: Tree = None
-    history: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    history: NDArray[np.float64] = field(default_factory=lambda: NOTHING[1])
 
 
 _PLAIN = ("identity", "firing", "since", "quiet", "count", "total", "attributes")

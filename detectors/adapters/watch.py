@@ -13,8 +13,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.adapters.drift import take
+from detectors.adapters import drift, scores
 from detectors.adapters.kinds import KINDS
+from detectors.adapters.memory import Values
 from detectors.adapters.state import AdapterState
 from detectors.explain import interval
 from detectors.layout import WHOLE
@@ -33,29 +34,39 @@ CLEAR_WINDOWS = 12
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """A monitor that is a detector of another library: its name, its kind, and the value it watches (detectors.raw)."""
+    """A monitor that is a detector of another library: its name, its kind, and the values it watches (detectors.raw).
+
+    ``threshold``: the mean score of a window from which it fires, if it scores events.
+    """
 
     name: str
     kind: str
-    on: str
+    on: tuple[str, ...]
     arguments: Mapping[str, object]
+    threshold: float = np.inf
 
     @property
     def identity(self) -> str:
         """What it is made with; of other libraries' versions the attributes may have other names."""
         kind = KINDS[self.kind]
         version = str(import_module(kind.library).__version__)
-        return json.dumps([self.kind, self.on, dict(self.arguments), version], sort_keys=True)
+        return json.dumps([self.kind, self.on, dict(self.arguments), self.threshold, version], sort_keys=True)
 
     @property
     def component(self) -> str:
         """What its figures are of."""
-        return f"share of {self.on}" if is_truth(self.on) else f"mean {self.on}"
+        values = ", ".join(self.on)
+        return f"{_WORDS[self.unit]} {values}"
 
     @property
     def unit(self) -> str:
         """The unit of its figures."""
-        return "share" if is_truth(self.on) else "mean"
+        if KINDS[self.kind].family == "score":
+            return "score"
+        return "share" if is_truth(self.on[0]) else "mean"
+
+
+_WORDS = {"score": "mean score of", "share": "share of", "mean": "mean"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,22 +112,23 @@ def watch(
         fresh = begun[adapter.name]
         before = known if known is not None and known.identity == fresh.identity else fresh
         values = _values(adapter, summary)
-        figures = _figures(values, before, exact=is_truth(adapter.on))
-        after[adapter.name] = state = _taken(adapter, before, values, window)
+        after[adapter.name], shown = _taken(adapter, before, values, window)
+        state = after[adapter.name]
+        figures = _figures(shown, before, exact=adapter.unit == "share")
         if state.firing != before.firing:
             transitions.append(_changed(adapter, state, figures, window))
         readings = _joined(readings, adapter, state, figures)
     return Watched(after, readings, tuple(transitions))
 
 
-def _values(adapter: Adapter, summary: Summary) -> NDArray[np.float64]:
-    """Return the window's values in the order of the events."""
+def _values(adapter: Adapter, summary: Summary) -> Values:
+    """Return the values of the window's events that have them all, in the order of the events."""
     spec = summary.layout.raw
-    if spec is None or adapter.on not in spec.values:
+    if spec is None or not set(adapter.on) <= set(spec.values):
         # Counted before the monitor was configured.
-        return np.empty(0)
-    column = ordered(summary.raw)[:, spec.values.index(adapter.on)]
-    return column[np.isfinite(column)]
+        return np.empty((0, len(adapter.on)))
+    values = ordered(summary.raw)[:, [spec.values.index(name) for name in adapter.on]]
+    return values[np.isfinite(values).all(axis=1)]
 
 
 def _figures(values: NDArray[np.float64], before: AdapterState, *, exact: bool) -> _Figures:
@@ -131,22 +143,32 @@ def _figures(values: NDArray[np.float64], before: AdapterState, *, exact: bool) 
     return _Figures(n, mean, mean - half, mean + half, earlier)
 
 
-def _taken(adapter: Adapter, before: AdapterState, values: NDArray[np.float64], window: int) -> AdapterState:
+def _taken(
+    adapter: Adapter, before: AdapterState, values: Values, window: int
+) -> tuple[AdapterState, NDArray[np.float64]]:
+    """Return the state after a window, and what is shown of it: the values that were watched, or their scores."""
+    shown = values[:, 0]
     if not len(values):
-        return before
-    memory, found = take(KINDS[adapter.kind], adapter.arguments, (before.attributes, before.history), values)
+        return before, shown
+    kind, memory = KINDS[adapter.kind], (before.attributes, before.history)
+    if kind.family == "score":
+        memory, shown = scores.take(kind, adapter.arguments, memory, values, adapter.on)
+        found = float(shown.mean()) >= adapter.threshold
+    else:
+        memory, found = drift.take(kind, adapter.arguments, memory, values)
     quiet = 0 if found else before.quiet + 1
     firing = found or (before.firing and quiet < CLEAR_WINDOWS)
-    return replace(
+    after = replace(
         before,
         firing=firing,
         since=window if firing and not before.firing else before.since if firing else -1,
         quiet=quiet,
-        count=len(values) + (0 if found else before.count),
-        total=float(values.sum()) + (0.0 if found else before.total),
+        count=len(shown) + (0 if found else before.count),
+        total=float(shown.sum()) + (0.0 if found else before.total),
         attributes=memory[0],
         history=memory[1],
     )
+    return after, shown
 
 
 def _changed(adapter: Adapter, state: AdapterState, figures: _Figures, window: int) -> Transition:

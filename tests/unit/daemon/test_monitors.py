@@ -7,6 +7,7 @@ import pytest
 
 from daemon.monitors import check_monitors, raw_spec
 from daemon.settings import Settings, load
+from detectors.adapters.kinds import KINDS
 from detectors.layout import RawSpec
 from sinks.errors import BadSettings
 
@@ -22,11 +23,7 @@ def settings_of(tmp_path: Path, text: str) -> Settings:
     [
         (
             "[[monitor]]\nkind = 'river.ADWN'\non = 'confidence'",
-            (
-                ":2: monitor[0].kind = 'river.ADWN': expected one of river.ADWIN, river.KSWIN, river.PageHinkley, "
-                "river.DDM, "
-                "river.EDDM, river.FHDDM, river.HDDMA, river.HDDMW; did you mean river.ADWIN?"
-            ),
+            (f":2: monitor[0].kind = 'river.ADWN': expected one of {', '.join(KINDS)}; did you mean river.ADWIN?"),
         ),
         (
             "[[monitor]]\nkind = 'river.PageHinkley'\non = 'confidence'\nargs = { thresholds = 1.0 }",
@@ -38,6 +35,18 @@ def settings_of(tmp_path: Path, text: str) -> Settings:
         (
             "[[monitor]]\nkind = 'river.KSWIN'\non = 'confidence'\nargs = { seed = 0.5 }",
             ":4: monitor[0].args = {…}: seed: expected a whole number, found 0.5",
+        ),
+        (
+            "[[monitor]]\nkind = 'river.ADWIN'\non = ['confidence', 'margin']",
+            ":3: monitor[0].on = ['confidence', 'margin']: ADWIN watches one value: expected a text, not a list",
+        ),
+        (
+            "[[monitor]]\nkind = 'river.HalfSpaceTrees'\non = ['confidence', 'margin']",
+            ":1: monitor[0].threshold: expected a number: the mean score of a window from which it fires",
+        ),
+        (
+            "[[monitor]]\nkind = 'river.ADWIN'\non = 'confidence'\nthreshold = 0.9",
+            ":4: monitor[0].threshold = 0.9: ADWIN gives no scores, and takes none",
         ),
         (
             "[[monitor]]\nkind = 'river.DDM'\non = 'confidence'",

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from detectors.adapters.drift import HISTORY, Memory, made, take
+from detectors.adapters import drift, scores
 from detectors.adapters.kinds import KINDS
+from detectors.adapters.memory import HISTORY, NOTHING, Memory, made
 from detectors.adapters.plain import NotPlainError, plain
 from detectors.adapters.state import AdapterState
 from detectors.adapters.watch import CLEAR_WINDOWS, Adapter, Watched, watch
@@ -25,8 +26,9 @@ from tests.unit.detectors.streams import watched
 
 ON = "confidence"
 LAYOUT = replace(unlearnt_layout(), raw=RawSpec(256, (ON, "prediction=cat")))
-ADWIN = Adapter("changes", "river.ADWIN", ON, {"delta": 0.002})
-NOTHING: Memory = (None, np.empty(0))
+ADWIN = Adapter("changes", "river.ADWIN", (ON,), {"delta": 0.002})
+DRIFT = [name for name, kind in KINDS.items() if kind.family == "drift"]
+SCORES = [name for name, kind in KINDS.items() if kind.family == "score"]
 
 
 def window_of(values: NDArray[np.float64], layout: Layout = LAYOUT) -> Summary:
@@ -80,7 +82,8 @@ class Watching:
 def test_the_table_says_what_the_library_takes(name: str) -> None:
     kind = KINDS[name]
     taken = inspect.signature(getattr(import_module(kind.module), kind.name)).parameters
-    left_out = {"window"} if name == "river.KSWIN" else set()
+    # These are objects, or a beginning that ours is not.
+    left_out = {"river.KSWIN": {"window"}, "river.StandardAbsoluteDeviation": {"sub_stat"}}.get(name, set())
     assert set(taken) - left_out == set(kind.arguments)
     for argument, type_ in kind.arguments.items():
         default = taken[argument].default
@@ -90,12 +93,16 @@ def test_the_table_says_what_the_library_takes(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if kind.memory == "history"])
 def test_what_has_a_history_could_not_be_kept_otherwise(name: str) -> None:
     detector = made(KINDS[name], {})
-    detector.update(1.0)
-    with pytest.raises(NotPlainError):
-        plain(detector)
+    if KINDS[name].family == "score":
+        detector.learn_one({"a": 1.0})
+    try:
+        size = len(json.dumps(plain(detector)))
+    except NotPlainError:
+        return
+    assert size > HISTORY * 8
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", DRIFT)
 def test_what_is_found_does_not_depend_on_where_the_windows_end(name: str) -> None:
     kind, random = KINDS[name], np.random.default_rng(2)
     shares = [0.1] * 800 + [0.7] * 800
@@ -104,7 +111,7 @@ def test_what_is_found_does_not_depend_on_where_the_windows_end(name: str) -> No
     def finds(size: int) -> tuple[Memory, list[int]]:
         memory, found = NOTHING, []
         for start in range(0, len(values), size):
-            memory, change = take(kind, {}, memory, values[start : start + size])
+            memory, change = drift.take(kind, {}, memory, values[start : start + size, None])
             memory = json.loads(json.dumps(memory[0])), memory[1]
             if change:
                 found.append(start // 400)
@@ -128,8 +135,50 @@ def test_what_is_found_does_not_depend_on_where_the_windows_end(name: str) -> No
 def test_a_history_is_bounded() -> None:
     memory, random = NOTHING, np.random.default_rng(3)
     for _ in range(20):
-        memory, _ = take(KINDS["river.ADWIN"], {}, memory, random.random(256))
+        memory, _ = drift.take(KINDS["river.ADWIN"], {}, memory, random.random((256, 1)))
     assert len(memory[1]) == HISTORY
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_scores_do_not_depend_on_where_the_windows_end(name: str) -> None:
+    kind, random = KINDS[name], np.random.default_rng(4)
+    names = ("a",) if kind.single else ("a", "b")
+    values = random.random((700, len(names)))
+
+    def scored(size: int) -> tuple[Memory, list[float]]:
+        memory, found = NOTHING, []
+        for start in range(0, len(values), size):
+            memory, given = scores.take(kind, {}, memory, values[start : start + size], names)
+            memory = json.loads(json.dumps(memory[0])), memory[1]
+            found += given.tolist()
+        return memory, found
+
+    memory, found = scored(100)
+    others, same = scored(350)
+    assert same == found
+    assert (others[0], others[1].tolist()) == (memory[0], memory[1].tolist())
+    assert len(set(found)) > 100
+
+
+def test_strange_events_score_high_and_fire_from_the_threshold_on() -> None:
+    layout = replace(unlearnt_layout(), raw=RawSpec(256, (ON, "prediction=cat")))
+    forest = Adapter(
+        "strange",
+        "river.HalfSpaceTrees",
+        (ON, "prediction=cat"),
+        {"seed": 3, "window_size": 200, "limits": {ON: [0.0, 2.0]}},
+        0.9,
+    )
+    watching = Watching(forest)
+    random = np.random.default_rng(5)
+    for _ in range(4):
+        watching.take(window_of(random.normal(0.8, 0.02, 200), layout))
+    assert watching.told() == []
+    found = watching.take(window_of(random.uniform(1.5, 2.0, 200), layout))
+    (alarm,) = watching.transitions
+    assert (alarm.unit, alarm.component) == ("score", "mean score of confidence, prediction=cat")
+    assert alarm.before < 0.9 <= alarm.after
+    assert next(row.estimate for row in found.readings.rows() if row.monitor == "strange") == alarm.after
 
 
 def test_values_come_in_the_order_of_the_events() -> None:
@@ -186,7 +235,7 @@ def test_another_configuration_ends_the_alarm_and_starts_afresh() -> None:
 
 
 def test_a_share_is_shown_as_one() -> None:
-    watching = Watching(Adapter("cats", "river.PageHinkley", "prediction=cat", {"threshold": 5.0}))
+    watching = Watching(Adapter("cats", "river.PageHinkley", ("prediction=cat",), {"threshold": 5.0}))
     watching.run(10, mean=0.3)
     watching.run(1, mean=0.7)
     (alarm,) = watching.transitions
