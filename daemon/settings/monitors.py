@@ -50,7 +50,7 @@ class MonitorSettings(Section):
             message = f"expected one of {', '.join(KINDS)}" + (f"; did you mean {near[0]}?" if near else "")
             raise ValueError(message)
         if find_spec(kind.library) is None:
-            message = f"it needs a library that is not installed: pip install 'strandline[{kind.library}]'"
+            message = f"it needs a library that is not installed: pip install 'strandline[{kind.extra}]'"
             raise ValueError(message)
         return name
 
@@ -60,7 +60,7 @@ class MonitorSettings(Section):
         kind = KINDS.get(others.data.get("kind", ""))
         if kind is not None and kind.single and len(_several(on)) > 1:
             raise ValueError(f"{kind.name} watches one value: expected a text, not a list")
-        if kind is not None and kind.truths and not is_truth(_several(on)[0]):
+        if kind is not None and kind.truths and not all(map(is_truth, _several(on))):
             message = f'{kind.name} watches what is true or false: expected "PATH=VALUE", such as "prediction=cat"'
             raise ValueError(message)
         return on

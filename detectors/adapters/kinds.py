@@ -26,7 +26,7 @@ class Kind:
 
     module: str
     name: str
-    family: Literal["drift", "score"]
+    family: Literal["drift", "score", "test"]
     memory: Literal["attributes", "history"]
     arguments: Mapping[str, Argument] = field(default_factory=lambda: MappingProxyType({}))
     truths: bool = False
@@ -34,8 +34,13 @@ class Kind:
 
     @property
     def library(self) -> str:
-        """The package, which is also the name of the extra that installs it."""
+        """The package that is imported."""
         return self.module.partition(".")[0]
+
+    @property
+    def extra(self) -> str:
+        """The extra that installs it."""
+        return self.library.removesuffix("_detect")
 
 
 _HOEFFDING: Mapping[str, Argument] = {
@@ -43,6 +48,9 @@ _HOEFFDING: Mapping[str, Argument] = {
     "warning_confidence": float,
     "two_sided_test": bool,
 }
+
+_ALIBI = "alibi_detect.cd"
+_TESTS: Mapping[str, Argument] = {"p_val": float, "correction": str}
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
@@ -104,6 +112,12 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             single=False,
         ),
         "river.StandardAbsoluteDeviation": Kind("river.anomaly", "StandardAbsoluteDeviation", "score", "attributes"),
+        "alibi.KSDrift": Kind(_ALIBI, "KSDrift", "test", "history", {**_TESTS, "alternative": str}, single=False),
+        "alibi.CVMDrift": Kind(_ALIBI, "CVMDrift", "test", "history", _TESTS, single=False),
+        "alibi.ChiSquareDrift": Kind(_ALIBI, "ChiSquareDrift", "test", "history", _TESTS, truths=True, single=False),
+        "alibi.FETDrift": Kind(
+            _ALIBI, "FETDrift", "test", "history", {**_TESTS, "alternative": str}, truths=True, single=False
+        ),
     }
 )
 """By the name that a configuration gives."""

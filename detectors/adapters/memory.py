@@ -24,8 +24,8 @@ NOTHING: Memory = (None, np.empty((0, 0)))
 """What a detector remembers at the beginning."""
 
 
-def made(kind: Kind, arguments: Mapping[str, object]) -> Any:
-    """Return a new detector of that kind.
+def made(kind: Kind, arguments: Mapping[str, object], *reference: Values) -> Any:
+    """Return a new detector of that kind, on a ``reference`` if it compares with one.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def made(kind: Kind, arguments: Mapping[str, object]) -> Any:
         It does not take these arguments; the library says why.
     """
     seed = {_SEED: 0} if _SEED in kind.arguments else {}
-    return getattr(import_module(kind.module), kind.name)(**{**seed, **arguments})
+    return getattr(import_module(kind.module), kind.name)(*reference, **{**seed, **arguments})
 
 
 def resumed(

@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.adapters import drift, scores
+from detectors.adapters import batch, drift, scores
 from detectors.adapters.kinds import KINDS
 from detectors.adapters.memory import Values
 from detectors.adapters.state import AdapterState
@@ -154,6 +154,8 @@ def _taken(
     if kind.family == "score":
         memory, shown = scores.take(kind, adapter.arguments, memory, values, adapter.on)
         found = float(shown.mean()) >= adapter.threshold
+    elif kind.family == "test":
+        memory, found = batch.take(kind, adapter.arguments, memory, values)
     else:
         memory, found = drift.take(kind, adapter.arguments, memory, values)
     quiet = 0 if found else before.quiet + 1
@@ -218,6 +220,14 @@ def _ended(name: str, state: AdapterState, window: int) -> Transition:
     )
 
 
+def _status(adapter: Adapter, state: AdapterState) -> int:
+    if state.firing:
+        return FIRING
+    compares = KINDS[adapter.kind].family == "test"
+    ready = batch.is_ready((state.attributes, state.history)) if compares else state.count > 0
+    return OK if ready else LEARNING
+
+
 def _joined(readings: Readings, adapter: Adapter, state: AdapterState, figures: _Figures) -> Readings:
     """Return the readings with a column for the adapter; of segments it knows nothing."""
 
@@ -239,6 +249,6 @@ def _joined(readings: Readings, adapter: Adapter, state: AdapterState, figures: 
         tolerance=joined(readings.tolerance, np.nan),
         log_evidence=joined(readings.log_evidence, np.nan),
         log_threshold=joined(readings.log_threshold, np.nan),
-        status=joined(readings.status, FIRING if state.firing else OK if state.count else LEARNING),
+        status=joined(readings.status, _status(adapter, state)),
         component=joined(readings.component, 0),
     )
