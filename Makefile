@@ -7,6 +7,7 @@ JARS := .cache/kafka/.done
 # Older PostgreSQL servers; there are programs to fetch for this system only.
 SERVERS := $(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),.cache/postgres/.done)
 PEERS := .cache/peers/.done
+ALIBI := .cache/alibi/.done
 # With the development environment present the demo runs from it; otherwise it needs less.
 DEMO := $(if $(wildcard .venv/.dev),.venv/.dev,.venv/.demo)
 
@@ -15,11 +16,11 @@ export HYPOTHESIS_STORAGE_DIRECTORY := .cache/hypothesis
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test pythons fault lint bench lock clean check-maven
+.PHONY: help setup demo test test-alibi pythons fault lint bench lock clean check-maven
 .DELETE_ON_ERROR:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/.dev ## make .venv with everything for development
 
@@ -28,6 +29,9 @@ demo: $(DEMO) ## show it live; EXIT=1 ends by itself, SEED=n varies the story
 
 test: check-maven .venv/.dev $(JARS) $(SERVERS) ## run the tests, with a real Kafka and PostgreSQL; CLIENT=confluent: on that Kafka client; ARGS=… goes to pytest
 	@$(BIN)/pytest $(if $(CLIENT),--client $(CLIENT)) $(ARGS)
+
+test-alibi: $(ALIBI) ## run the tests of the extra alibi, in an environment of its own (1 GB)
+	@.cache/alibi/bin/pytest --noconftest tests/alibi $(ARGS)
 
 fault: check-maven .venv/.dev $(JARS) ## play the fault matrix; ARGS="--scenario N --seed S" repeats one, CLIENT=confluent
 	@$(BIN)/python -m tests.fault $(if $(CLIENT),--client $(CLIENT)) $(ARGS)
@@ -50,10 +54,11 @@ bench: check-maven .venv/.dev $(JARS) $(PEERS) ## run every benchmark; each prin
 
 lock: .venv/.dev ## resolve the dependencies anew (UPGRADE=1: to their newest versions)
 	@$(LOCK) pyproject.toml --extra demo --group build -o requirements/demo.txt
-	@$(LOCK) pyproject.toml --extra confluent --extra demo --extra parquet --group dev -c requirements/demo.txt -o requirements/dev.txt
+	@$(LOCK) pyproject.toml --extra confluent --extra demo --extra parquet --extra river --group dev -c requirements/demo.txt -o requirements/dev.txt
 	@$(LOCK) pyproject.toml -c requirements/demo.txt -o requirements/run.txt
 	@$(LOCK) --group pyproject.toml:build -c requirements/demo.txt -o requirements/build.txt
 	@$(LOCK) --group pyproject.toml:peers -o requirements/peers.txt
+	@$(LOCK) pyproject.toml --extra alibi --group alibi -o requirements/alibi.txt
 
 clean: ## remove .venv, caches and build results
 	@rm -rf .venv .cache build dist
@@ -87,6 +92,11 @@ MAVEN = java -version >/dev/null 2>&1 || export JAVA_HOME="$$($(BIN)/python -c '
 .cache/%/.dev: PYTHON = $*
 .cache/%/.dev: BIN = $(@D)/bin
 .cache/%/.dev: requirements/dev.txt pyproject.toml
+	$(install)
+
+# The extra alibi wants an older numpy than the rest is tested with.
+$(ALIBI): BIN = $(@D)/bin
+$(ALIBI): requirements/alibi.txt pyproject.toml
 	$(install)
 
 # What the benchmarks compare with stays out of .venv: it wants older versions of what we use.

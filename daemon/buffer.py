@@ -243,6 +243,7 @@ class Buffer:
         def event(row: int) -> Event:
             return self._decoders.of(sources[source_of[row]][0]).decode(values[row])[0]
 
+        time_us = np.concatenate([piece.time_us for piece in pieces])
         return Batch(
             columns=Columns(
                 # Adding 0 turns -0 into 0: they compare equal, but their bytes differ.
@@ -257,9 +258,10 @@ class Buffer:
                 defects=flags,
                 doubt=None if own is None else own[:, _DOUBT],
                 entropy=entropy(flat, lengths, valid) if len(flat) else None,
+                time_us=time_us,
             ),
             cohorts=np.concatenate([piece.cohorts for piece in pieces]),
-            time_us=np.concatenate([piece.time_us for piece in pieces]),
+            time_us=time_us,
             high_us=np.concatenate([piece.high_us for piece in pieces]),
             behind=np.concatenate([piece.behind for piece in pieces]),
             sources=sources,

@@ -1,8 +1,10 @@
 """The directory of cohorts: which id a (model, version) has; registers those that are new."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from daemon.buffer import Cohort
+from daemon.monitors import raw_spec
 from daemon.settings import Settings
 from detectors.registry import unlearnt_layout
 from sinks import cohorts
@@ -34,7 +36,7 @@ class CohortDirectory:
             model,
             version,
             window_seconds=settings.window_seconds,
-            layout=unlearnt_layout(),
+            layout=replace(unlearnt_layout(), raw=raw_spec(self._settings, model)),
             cap=self._settings.detection.models_cap,
         )
         if cohort_id is None:

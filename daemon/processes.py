@@ -26,6 +26,7 @@ from daemon.jobs.select import SelectJob
 from daemon.kafka_clients import KafkaUnavailable
 from daemon.logs import configure
 from daemon.memory import prepare_for_many_events
+from daemon.monitors import licences
 from daemon.ops import occurrences
 from daemon.ops.health import Health
 from daemon.ops.scratch import counting_directory
@@ -78,6 +79,8 @@ def ingest(settings: Settings, health: Health, stop: Signal) -> None:
 
 def jobs(settings: Settings, health: Health, stop: Signal) -> None:
     """Reduce, select, dispatch and clean up until told to stop."""
+    for each in licences(settings):
+        log.warning("jobs.licence", told=each)
     runner.run(
         {
             "reduce": (ReduceJob(settings), 0.5),

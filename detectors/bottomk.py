@@ -25,6 +25,11 @@ class Sample:
     values: NDArray[np.float64]
 
     @classmethod
+    def none(cls, size: int, columns: int) -> "Sample":
+        """Return the sample of no events."""
+        return cls(size, np.empty(0, np.uint64), np.empty((0, columns)))
+
+    @classmethod
     def of(cls, size: int, hashes: NDArray[np.uint64], values: NDArray[np.float64]) -> "Sample":
         """Return the sample of events given by ``hashes`` [n] and ``values`` [n, d]."""
         if len(hashes) > size:

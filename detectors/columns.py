@@ -75,6 +75,7 @@ class Columns:
     DRAWS. ``defects``: uint32 [n], bits as in DEFECTS. ``doubt``: float64 [n] in [0, 1], the expected error where an
     event tells it otherwise than by its confidence, else NaN; None if none does. ``entropy``: float64 [n] in [0, 1],
     that of the probabilities as a part of the largest possible, NaN where unknown as ``margin`` is; None if all are.
+    ``time_us``: int64 [n], microseconds since 1970; None where the order of the events is lost.
 
     By path of the field ("features.age", "tags.region", "prediction", "uncertainty", "objects.count"):
     ``numbers``: float64 [n], NaN where missing. ``texts``: code -1 where missing; booleans are "true" and
@@ -90,6 +91,7 @@ class Columns:
     hashes: NDArray[np.uint64]
     defects: NDArray[np.uint32]
     doubt: NDArray[np.float64] | None = None
+    time_us: NDArray[np.int64] | None = None
     numbers: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     texts: Mapping[str, Categories] = field(default_factory=dict)
     wrong: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
@@ -109,6 +111,7 @@ class Columns:
             hashes=self.hashes[rows],
             defects=self.defects[rows],
             doubt=None if self.doubt is None else self.doubt[rows],
+            time_us=None if self.time_us is None else self.time_us[rows],
             numbers={path: values[rows] for path, values in self.numbers.items()},
             texts={path: texts.take(rows) for path, texts in self.texts.items()},
             wrong={path: found[rows] for path, found in self.wrong.items()},

@@ -5,10 +5,10 @@ set of arrays with the segment as the leading axis.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 
-__all__ = ["WHOLE", "BlockSpec", "Layout"]
+__all__ = ["WHOLE", "BlockSpec", "Layout", "RawSpec"]
 
 WHOLE = ""
 """The segment that is the whole model; always the first one of a layout."""
@@ -31,21 +31,34 @@ class BlockSpec:
     pairs: tuple[tuple[int, int], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class RawSpec:
+    """What is kept of single events for the detectors of other libraries.
+
+    ``values`` (as in detectors.raw) of the ``events`` events of a window with the smallest hashes: of all events if
+    there are no more.
+    """
+
+    events: int
+    values: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Layout:
     """Segments, blocks in their order, and how many events the raw sample holds.
 
     ``sample_size`` is the k of the bottom-k sample of raw values; a layout that still learns its edges holds
-    4,096, later ones may hold none.
+    4,096, later ones may hold none. ``raw``: what other libraries' detectors are fed with, None where there are none.
     """
 
     segments: tuple[str, ...]
     blocks: tuple[BlockSpec, ...]
     sample_size: int = 0
+    raw: RawSpec | None = None
 
     @cached_property
     def _hash(self) -> int:
-        return hash((self.segments, self.blocks, self.sample_size))
+        return hash((self.segments, self.blocks, self.sample_size, self.raw))
 
     def __hash__(self) -> int:
         # Everything that is derived from a layout is looked up by it, and it may hold thousands of names.
@@ -65,7 +78,7 @@ class Layout:
     def with_block(self, spec: BlockSpec) -> "Layout":
         """Return this layout with the block of that kind and field replaced."""
         blocks = tuple(spec if (old.kind, old.field) == (spec.kind, spec.field) else old for old in self.blocks)
-        return Layout(self.segments, blocks, self.sample_size)
+        return replace(self, blocks=blocks)
 
     def to_json(self) -> str:
         """Return the layout as JSON, the same text for equal layouts."""
@@ -75,6 +88,8 @@ class Layout:
             for later in ("field", "outer", "pairs"):
                 if not block[later]:
                     del block[later]
+        if self.raw is None:
+            del raw["raw"]
         return json.dumps(raw, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @staticmethod
@@ -98,4 +113,10 @@ def _from_json(text: str) -> Layout:
         )
         for block in raw["blocks"]
     )
-    return Layout(tuple(raw["segments"]), blocks, raw["sample_size"])
+    kept = raw.get("raw")
+    return Layout(
+        tuple(raw["segments"]),
+        blocks,
+        raw["sample_size"],
+        None if kept is None else RawSpec(kept["events"], tuple(kept["values"])),
+    )

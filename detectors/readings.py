@@ -70,7 +70,8 @@ class Transition:
     reference; ``after``: that in the windows since the change (when resolved: in this window) and [``low``,
     ``high``] its 95 % interval, in ``unit``; all NaN where a state was given up.
     ``calibrating``: the design effect was not known yet, so the budget is not promised.
-    ``contributors``: up to five components that moved most, the most first.
+    ``contributors``: up to five components that moved most, the most first. ``outside_budget``: of an adapter, whose
+    alarms nobody has promised anything of; its evidence is NaN.
     """
 
     monitor: str
@@ -89,6 +90,7 @@ class Transition:
     calibrating: bool
     contributors: tuple[Contributor, ...]
     reason: str
+    outside_budget: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

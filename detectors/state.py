@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.adapters.state import AdapterState, from_stored, stored
 from detectors.arrays import pack, unpack
 from detectors.bets import BETS
 from detectors.evidence import FLOOR
@@ -111,7 +112,8 @@ class CohortState:
     ``learning``: windows counted so far for a reference. ``quiet``: each segment's last windows without an
     alarm [segments, QUIET_WINDOWS], the oldest first, NO_WINDOW in front, until it is ``calibrated``.
     ``tolerances``: by monitor, those that a person had set when the nulls in force were made; ``hour``: of the
-    reference, for which they were made.
+    reference, for which they were made. ``adapters``: the detectors of other libraries, by name; no reference concerns
+    them.
     """
 
     reference: str
@@ -122,6 +124,7 @@ class CohortState:
     monitors: dict[str, MonitorState] = field(default_factory=dict)
     tolerances: dict[str, float] = field(default_factory=dict)
     hour: int = 0
+    adapters: dict[str, AdapterState] = field(default_factory=dict)
 
     @classmethod
     def fresh(cls, reference: str, segments: tuple[str, ...]) -> "CohortState":
@@ -146,6 +149,7 @@ class CohortState:
             {name: monitor.copy() for name, monitor in self.monitors.items()},
             dict(self.tolerances),
             self.hour,
+            dict(self.adapters),
         )
 
     def to_bytes(self) -> bytes:
@@ -163,6 +167,9 @@ class CohortState:
         for name, monitor in self.monitors.items():
             arrays |= {f"{name}.{array}": getattr(monitor, array) for array in _MONITOR_ARRAYS}
             arrays |= {f"{name}.varied.{key}": array for key, array in monitor.varied.arrays().items()}
+        if self.adapters:
+            meta["adapters"], histories = stored(self.adapters)
+            arrays |= histories
         return pack(meta, arrays)
 
     @classmethod
@@ -194,4 +201,5 @@ class CohortState:
             monitors,
             meta.get("tolerances", {}),
             meta.get("hour", 0),
+            from_stored(meta.get("adapters", {}), arrays),
         )

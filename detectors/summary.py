@@ -4,7 +4,7 @@ Integers only, so merging is exactly associative and commutative: any split of t
 order, gives the same bytes as one uninterrupted count.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import accumulate
 
@@ -18,6 +18,7 @@ from detectors.columns import DRAWS, Categories, Columns
 from detectors.layout import WHOLE, BlockSpec, Layout
 from detectors.numbers import NumberBlock
 from detectors.pairs import PairsBlock
+from detectors.raw import raw_values
 from detectors.registry import block_of
 from detectors.traffic import TrafficBlock
 
@@ -76,19 +77,25 @@ def _segment_positions(layout: Layout) -> dict[str, int]:
     return {segment: position for position, segment in enumerate(layout.segments)}
 
 
+def _no_raw(layout: Layout) -> Sample:
+    return Sample.none(0, 1) if layout.raw is None else Sample.none(layout.raw.events, 1 + len(layout.raw.values))
+
+
 @dataclass(slots=True)
 class Summary:
     """Counts, sums, and samples of a set of events under one layout.
 
     ``counts``: int64 [segments, cells of all blocks]; ``sums``: int64 [segments, sums of all blocks];
     ``sample``: raw values of the whole model's events, columns (confidence, numbers in the order of their
-    blocks); ``sketches``: by kind and field (see ``sketch_name``), what the layout has no label for.
+    blocks); ``sketches``: by kind and field (see ``sketch_name``), what the layout has no label for; ``raw``: the
+    whole model's events for the detectors of other libraries, as ``layout.raw`` says, the time in the first column.
     """
 
     layout: Layout
     counts: NDArray[np.int64]
     sums: NDArray[np.int64]
     sample: Sample
+    raw: Sample
     sketches: dict[str, Sketch] = field(default_factory=dict)
 
     @classmethod
@@ -100,7 +107,8 @@ class Summary:
             layout,
             np.zeros((segments, sum(block.cells for block in blocks)), dtype=np.int64),
             np.zeros((segments, sum(len(block.sums) for block in blocks)), dtype=np.int64),
-            Sample(layout.sample_size, np.empty(0, np.uint64), np.empty((0, 1 + len(sampled_fields(layout))))),
+            Sample.none(layout.sample_size, 1 + len(sampled_fields(layout))),
+            _no_raw(layout),
         )
 
     def add(self, other: "Summary") -> None:
@@ -117,6 +125,7 @@ class Summary:
         self.counts += other.counts
         self.sums += other.sums
         self.sample = self.sample.merge(other.sample)
+        self.raw = self.raw.merge(other.raw)
         for kind, sketch in other.sketches.items():
             mine = self.sketches.get(kind)
             self.sketches[kind] = sketch if mine is None else mine.merge(sketch)
@@ -135,6 +144,10 @@ class Summary:
         """Events on time in each segment, int64 [segments]."""
         return self.total(TrafficBlock.kind, "events")
 
+    def without_raw(self) -> "Summary":
+        """Return the summary without what other libraries' detectors were fed: single events are not stored."""
+        return replace(self, raw=_no_raw(self.layout))
+
     def to_bytes(self) -> bytes:
         """Return the summary, without its layout, as bytes: equal summaries give equal bytes."""
         cells = np.flatnonzero(self.counts)
@@ -143,9 +156,11 @@ class Summary:
             "sample": self.sample.size,
             "sketches": {kind: [sketch.size, sketch.entries] for kind, sketch in self.sketches.items()},
         }
+        raw = {"raw_hashes": self.raw.hashes, "raw_values": self.raw.values} if len(self.raw.hashes) else {}
         return pack(
             meta,
             {
+                **raw,
                 "cells": smallest_unsigned(np.diff(cells, prepend=0)),
                 "counts": smallest_unsigned(self.counts.ravel()[cells]),
                 "sums_at": smallest_unsigned(np.diff(sums, prepend=0)),
@@ -163,6 +178,8 @@ class Summary:
         summary.counts.ravel()[np.cumsum(arrays["cells"].astype(np.int64))] = arrays["counts"]
         summary.sums.ravel()[np.cumsum(arrays["sums_at"].astype(np.int64))] = arrays["sums"]
         summary.sample = Sample(meta["sample"], arrays["sample_hashes"], arrays["sample_values"])
+        if "raw_hashes" in arrays:
+            summary.raw = Sample(summary.raw.size, arrays["raw_hashes"], arrays["raw_values"])
         summary.sketches = {
             kind: Sketch(size, tuple((entry[0], entry[1]) for entry in entries))
             for kind, (size, entries) in meta["sketches"].items()
@@ -187,6 +204,8 @@ def fold(layout: Layout, columns: Columns, *, late: bool = False) -> Summary:
         missing = np.full(len(columns), np.nan)
         numbers = [columns.numbers.get(field, missing) for field in sampled_fields(layout)]
         summary.sample = Sample.of(layout.sample_size, draws, np.column_stack([columns.confidence, *numbers]))
+    if layout.raw is not None:
+        summary.raw = Sample.of(layout.raw.events, draws, raw_values(layout.raw, columns))
     unseen = {SEGMENT: unknown}
     # What a field's values are is learnt once.
     learning = [block for block in blocks_of(layout) if layout.sample_size or not block.spec.field]

@@ -37,6 +37,7 @@ COLLAPSE = 0.3
 _DAY_US = 86_400_000_000
 _YEAR_DAYS = 365
 _NEVER_YEARS = 1_000_000
+_UNPROMISED = "outside the budget of false alarms: nobody promises how often this detector is wrong"
 
 Json = Mapping[str, Any]
 
@@ -111,6 +112,8 @@ def evidence_of(model: str, transition: Transition, window_us: int) -> dict[str,
         "title": _title(model, transition),
         "sureness": ""
         if transition.to == "resolved"
+        else _UNPROMISED
+        if transition.outside_budget
         else sureness(transition.log_evidence, transition.log_threshold, window_us, calibrating=transition.calibrating),
         "since": iso(transition.since_window * window_us),
         "seen": iso((transition.window + 1) * window_us),
@@ -123,6 +126,7 @@ def evidence_of(model: str, transition: Transition, window_us: int) -> dict[str,
         "log_evidence": _number(transition.log_evidence),
         "log_threshold": _number(transition.log_threshold),
         "calibrating": transition.calibrating,
+        "outside_budget": transition.outside_budget,
         "contributors": [
             {"label": each.label, "before": _number(each.before), "after": _number(each.after)}
             for each in transition.contributors
@@ -245,7 +249,9 @@ def message(
 
 
 def weight(alert: Alert) -> float:
-    """Return how much an alert tells: pages first, then by evidence over its alarm level."""
+    """Return how much an alert tells: pages first, then by evidence over its alarm level, then those without any."""
+    if alert.evidence.get("outside_budget"):
+        return -1.0
     level, found = alert.evidence.get("log_threshold"), alert.evidence.get("log_evidence")
     told = found - level if found is not None and level is not None else 0.0
     return (1e6 if alert.severity == "page" else 0.0) + float(told)
@@ -256,6 +262,8 @@ def _ends(audience: Audience, url: str) -> list[tuple[str, str]]:
 
 
 def _title(model: str, transition: Transition) -> str:
+    if transition.outside_budget:
+        return f"{model}: {_outside(transition)} (outside the budget)"
     subject = transition.component.removesuffix(" rising").removesuffix(" falling")
     before, after = transition.before, transition.after
     where = f" in {transition.segment}" if transition.segment else ""
@@ -267,6 +275,15 @@ def _title(model: str, transition: Transition) -> str:
         return f"{model}: {subject} is back at {now}{where}, {reference}"
     verb = "fell" if after < before else "rose"
     return f"{model}: {subject} {verb} from {_span(before, after, before - after, ' to ')}{where}"
+
+
+def _outside(transition: Transition) -> str:
+    """Return what an adapter says: that something changed, which need not be the mean that is shown with it."""
+    if transition.to == "resolved":
+        return f"{transition.monitor}: {transition.reason}"
+    before, after = transition.before, transition.after
+    figures = f", {_span(before, after, before - after, ' → ')}" if math.isfinite(before) else ""
+    return f"{transition.monitor} found a change ({transition.component}{figures})"
 
 
 def _span(low: float, high: float, difference: float, between: str = " to ") -> str:

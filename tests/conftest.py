@@ -10,6 +10,8 @@ from sinks.database import upgrade
 from tests.services import ApacheKafka, Postgres
 
 CLIENTS = ("kafka-python", "confluent")
+collect_ignore = ["alibi"]
+"""They run in an environment of their own: `make test-alibi`."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -10,6 +10,7 @@ from rich.text import Text
 from daemon.advice import about_models, about_settings
 from daemon.cli.context import choose_config, clean, open_database, print_json
 from daemon.decoders.registry import Decoders
+from daemon.monitors import check_monitors, licences
 from daemon.settings import Settings, gather, validate
 from daemon.settings.effective import as_toml, effective
 from daemon.settings.schema import dotted
@@ -37,13 +38,14 @@ def check(
     settings = root.obj = validate(sources)
     Decoders(settings).check()
     source_of(settings.kafka)
+    check_monitors(settings)
     in_force = effective(settings, sources)
     if not as_json:
         typer.echo(f"# Configuration: {path or 'none, the defaults'}")
         for line in as_toml(in_force):
             typer.echo(clean(line))
         typer.echo()
-    warnings = about_settings(settings)
+    warnings = [*about_settings(settings), *licences(settings)]
     faults: dict[str, str | None] = {}
     parts = {
         "PostgreSQL": partial(_reach_database, context, settings),

@@ -9,6 +9,7 @@ from daemon.cli.progress import waiting
 from daemon.decoders.registry import Decoders
 from daemon.kafka_clients import client_options
 from daemon.logs import LEVELS
+from daemon.monitors import check_monitors
 from daemon.processes import ROLES, alone, supervise
 from daemon.settings import Settings
 from daemon.sources.registry import source_of
@@ -50,6 +51,7 @@ def run(
     Decoders(settings).check()
     client_options(settings.kafka)
     source_of(settings.kafka)
+    check_monitors(settings)
     with open_database(context) as connection:
         check_windows(connection, lambda model: settings.of(model).window_seconds)
     if role:

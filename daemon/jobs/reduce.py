@@ -3,11 +3,15 @@
 Any process may reduce any cohort: the cohort's row is the lock, and there is no leader.
 """
 
+from dataclasses import replace
+
 import structlog
 
 from daemon.audiences import audience_of
+from daemon.monitors import raw_spec
 from daemon.settings import ModelSettings, Settings
 from detectors import growth
+from detectors.adapters.watch import watch
 from detectors.budget import Budget
 from detectors.cohort import CohortState, Step, step
 from detectors.layout import Layout
@@ -124,6 +128,7 @@ class _Cohort:
         self._id = cohort_id
         self._model = model
         self._version = version
+        self._adapters = settings.monitors_of(model)
         self._references: dict[int, Reference] = {}
         self._budget = Budget(self._settings.budget_windows, settings.detection.segments_cap)
 
@@ -141,6 +146,12 @@ class _Cohort:
             tolerances=self._settings.tolerances,
             learns=self._settings.season is None,
         )
+        known = {} if state is None else state.adapters
+        if self._adapters or known:
+            watched = watch(self._adapters, known, summary, window, found.readings)
+            found.state.adapters = watched.states
+            transitions = (*found.transitions, *watched.transitions)
+            found = replace(found, readings=watched.readings, transitions=transitions)
         self._store(window, layout_id, summary, found)
         for cap in growth.beyond(summary, growth.reached(summary.layout, **self._all.detection.layout_caps)):
             metrics.BEYOND_CAP.labels(cap).inc()
@@ -211,7 +222,7 @@ class _Cohort:
                 window,
                 layout_id,
                 int(summary.events[0]),
-                compress(summary.to_bytes()),
+                compress(summary.without_raw().to_bytes()),
                 compress(found.readings.to_bytes()),
             ],
         )
@@ -237,6 +248,10 @@ class _Cohort:
             wanted = None if learnt is None else growth.grown(learnt, summary, **caps) or learnt
         else:
             wanted = growth.grown(latest, summary, **caps)
+        raw = raw_spec(self._all, self._model)
+        if latest.raw != raw:
+            # Other monitors are configured than the layout was made for, or it came with a reference.
+            wanted = replace(wanted or latest, raw=raw)
         if wanted is not None:
             self._publish("layout", None, wanted.to_json().encode())
             log.info("reduce.layout_grown", model=self._model, version=self._version, window=window)

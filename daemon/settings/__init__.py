@@ -3,6 +3,7 @@
 from daemon.settings.alerts import AlertSettings, RouteSettings
 from daemon.settings.events import EventSettings
 from daemon.settings.model import ModelSettings
+from daemon.settings.monitors import MonitorSettings
 from daemon.settings.ops import OpsSettings
 from daemon.settings.privacy import DeadLetterSettings, PrivacySettings
 from daemon.settings.section import MICROSECONDS
@@ -22,6 +23,7 @@ __all__ = [
     "IngestSettings",
     "KafkaSettings",
     "ModelSettings",
+    "MonitorSettings",
     "OpsSettings",
     "PostgresSettings",
     "PrivacySettings",

@@ -22,8 +22,8 @@ from daemon.settings.whole import Settings
 
 __all__ = ["Entry", "default_text", "entries", "page"]
 
-# A key that has no default stands in a comment of its own: "# token = …".
-_WITHOUT_DEFAULT = re.compile(r"^# (?=[a-z_.]+ = )", re.MULTILINE)
+# A key that has no default stands in a comment of its own: "# token = …"; so does a table that need not be there.
+_WITHOUT_DEFAULT = re.compile(r"^# (?=[a-z_.]+ = |\[\[)", re.MULTILINE)
 
 _INTRODUCTION = """\
 # Configuration

@@ -29,7 +29,8 @@ class Setting:
 def effective(settings: Settings, sources: Sources) -> list[Setting]:
     """Return everything in force; of models all that holds for ``"*"``, and what was set for others."""
     # As JSON, so that secrets are asterisks.
-    whole = settings.model_dump(mode="json", exclude={"model"})
+    # An empty list of tables has no header to stand under.
+    whole = settings.model_dump(mode="json", exclude={"model"} if settings.monitor else {"model", "monitor"})
     models = {"*": settings.of("*").model_dump(mode="json")}
     for name, own in settings.model.items():
         if name != "*":

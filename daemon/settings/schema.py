@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Annotated, Literal, Union, get_args, get_origin
 
 from pydantic import SecretStr
@@ -107,7 +107,8 @@ def _kind(annotation: object, bounds: Sequence[object], unit: str) -> str:
     if get_origin(annotation) is Literal:
         return " or ".join(f'"{choice}"' for choice in get_args(annotation))
     if get_origin(annotation) in {Union, UnionType}:
-        return " or ".join(_kind(each, bounds, unit) for each in get_args(annotation))
+        # None is for a key that is left out; TOML cannot say it.
+        return " or ".join(_kind(each, bounds, unit) for each in get_args(annotation) if each is not NoneType)
     return next(words for each, words in _KINDS.items() if each == annotation) + unit + "".join(_bounds(bounds))
 
 

@@ -11,12 +11,15 @@ from daemon.settings.alerts import AlertSettings
 from daemon.settings.events import TopicEventSettings
 from daemon.settings.faults import faults_of
 from daemon.settings.model import ModelSettings
+from daemon.settings.monitors import MonitorSettings
 from daemon.settings.ops import OpsSettings
 from daemon.settings.privacy import DeadLetterSettings, PrivacySettings
 from daemon.settings.section import Section
 from daemon.settings.services import KafkaSettings, PostgresSettings
 from daemon.settings.sources import Sources, lay_environment, read_file
 from daemon.settings.work import DetectionSettings, IngestSettings, RetentionSettings, SelectionSettings
+from detectors.adapters.watch import Adapter
+from detectors.registry import MONITORS
 from sinks.errors import BadSettings
 
 __all__ = ["Settings", "gather", "is_pattern", "load", "validate"]
@@ -38,7 +41,19 @@ class Settings(Section):
     alerts: AlertSettings = AlertSettings()
     retention: RetentionSettings = RetentionSettings()
     ops: OpsSettings = OpsSettings()
+    monitor: tuple[MonitorSettings, ...] = ()
     model: Mapping[str, ModelSettings] = {}
+
+    @field_validator("monitor")
+    @classmethod
+    def _monitors_have_names_of_their_own(cls, monitors: tuple[MonitorSettings, ...]) -> tuple[MonitorSettings, ...]:
+        taken = [monitor.name for monitor in MONITORS]
+        for each in monitors:
+            if each.title in taken:
+                message = f"expected a name of its own for every monitor, found {each.title!r} twice; see monitor.name"
+                raise ValueError(message)
+            taken.append(each.title)
+        return monitors
 
     @field_validator("model")
     @classmethod
@@ -70,6 +85,10 @@ class Settings(Section):
             if name == model or fnmatchcase(model, name):
                 merged = _laid_over(merged, own.model_dump(exclude_unset=True))
         return ModelSettings.model_validate(merged)
+
+    def monitors_of(self, model: str) -> tuple[Adapter, ...]:
+        """Return the detectors of other libraries that watch ``model``."""
+        return tuple(each.adapter() for each in self.monitor if each.model == model or fnmatchcase(model, each.model))
 
     def privacy_of(self, model: str) -> PrivacySettings:
         """Return what is kept of the events of ``model``."""

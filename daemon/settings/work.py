@@ -37,6 +37,7 @@ class DetectionSettings(Section):
     fields_cap: Annotated[int, Field(ge=1, le=10_000)] = 100
     pairs_cap: Annotated[int, Field(ge=0, le=100_000)] = 200
     models_cap: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    sample_events: Annotated[int, Field(ge=1, le=10_000)] = 256
 
     @property
     def layout_caps(self) -> dict[str, int]:

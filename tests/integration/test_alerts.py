@@ -71,6 +71,46 @@ def test_what_a_person_reads(connection: Connection) -> None:
     ]
 
 
+def test_an_alarm_outside_the_budget_says_so_wherever_it_shows(connection: Connection) -> None:
+    unknown = float("nan")
+    adapter = {
+        "monitor": "river.ADWIN on confidence",
+        "component": "mean confidence",
+        "unit": "mean",
+        "log_evidence": unknown,
+        "log_threshold": unknown,
+        "contributors": (),
+        "outside_budget": True,
+    }
+    tell(connection, adapter)
+    title = "digits: river.ADWIN on confidence found a change (mean confidence, 0.93 → 0.71) (outside the budget)"
+    unpromised = "outside the budget of false alarms: nobody promises how often this detector is wrong"
+    (message,) = sent(connection)
+    assert (message["severity"], message["title"]) == ("ticket", title)
+    assert message["text"].splitlines()[:5] == [
+        f"FIRING (ticket): {title}",
+        title,
+        "  0.93 → 0.71 mean (95 % interval 0.70 to 0.72)",
+        "  since 1970-01-04T11:10:00Z, noticed 1970-01-04T11:25:00Z",
+        f"  {unpromised}",
+    ]
+    assert [(each["title"], unpromised in each["text"]) for each in message["alerts"]] == [(title, True)]
+    (incident,) = incidents.list_incidents(connection)
+    story = incidents.story(connection, incident.id)
+    assert story is not None
+    assert [alert.evidence["outside_budget"] for alert in story.alerts] == [True]
+    assert [each.title for each in story.transitions] == [title]
+    # What has evidence is told first.
+    tell(connection, {"log_evidence": 11.0})
+    (incident,) = incidents.list_incidents(connection)
+    assert incident.title == "digits: mean confidence fell from 0.93 to 0.71 (and 1 more)"
+    tell(connection, {**adapter, "to": "resolved", "window": 1005, "reason": "no other change in 12 windows"})
+    story = incidents.story(connection, incident.id)
+    assert story is not None
+    over = "digits: river.ADWIN on confidence: no other change in 12 windows (outside the budget)"
+    assert story.transitions[-1].title == over
+
+
 def test_it_resolves_when_its_last_alert_does(connection: Connection) -> None:
     tell(connection, {}, {"segment": "region=eu"})
     tell(connection, {"to": "resolved", "window": 1005})

@@ -15,7 +15,7 @@ from daemon.accumulate import NOVEL_VALUES, Accumulation
 from daemon.buffer import NEVER, Cohort
 from daemon.records import Records
 from daemon.settings import Settings
-from detectors.layout import WHOLE, BlockSpec, Layout
+from detectors.layout import WHOLE, BlockSpec, Layout, RawSpec
 from detectors.registry import BLOCKS, unlearnt_layout
 from detectors.selection import Pace
 from detectors.summary import Summary
@@ -48,7 +48,8 @@ FIELDS = (
     BlockSpec("category", labels=("eu",), field="tags.region"),
 )
 LEARNT = Layout((WHOLE, "region=eu"), (*(SPECS.get(kind, block.unlearnt()) for kind, block in BLOCKS.items()), *FIELDS))
-LARGER = replace(LEARNT, segments=(WHOLE, "region=eu", "region=us", "tier=gold"), sample_size=5)
+RAW = RawSpec(5, ("confidence", "features.age", "prediction=cat", "tags.region=eu"))
+LARGER = replace(LEARNT, segments=(WHOLE, "region=eu", "region=us", "tier=gold"), sample_size=5, raw=RAW)
 
 
 @dataclass

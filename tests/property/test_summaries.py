@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from detectors.bottomk import Sample, Sketch
 from detectors.columns import DEFECTS, DRAWS, Categories, Columns, Sightings
-from detectors.layout import WHOLE, BlockSpec, Layout
+from detectors.layout import WHOLE, BlockSpec, Layout, RawSpec
 from detectors.registry import BLOCKS, unlearnt_layout
 from detectors.summary import SKETCH_SIZE, Summary, fold
 
@@ -41,12 +41,14 @@ FIELDS = (
     BlockSpec("number", field="features.age"),
     BlockSpec("category", field="features.colour"),
 )
+RAW = ("confidence", "features.age", "prediction=a", "features.colour=x", "tags.region=eu")
 LAYOUTS = {
     "learning": Layout((WHOLE,), unlearnt_layout().blocks, sample_size=100),
     "learning, with fields": Layout((WHOLE, "tier=tin"), FIELDS, sample_size=20),
     "just beginning": Layout((WHOLE,), unlearnt_layout().blocks, sample_size=3),
     "learnt": Layout((WHOLE, "region=eu", "tier=gold", "region=us"), SPECS),
     "learnt, with a sample": Layout((WHOLE, "region=us"), SPECS, sample_size=7),
+    "learnt, for other detectors": Layout((WHOLE, "region=us"), SPECS, raw=RawSpec(9, RAW)),
 }
 
 
@@ -137,6 +139,7 @@ def columns_of(some: list[Row]) -> Columns:
         tags={"region": categories([row.region for row in some]), "tier": categories([row.tier for row in some])},
         hashes=np.array([row.hashes for row in some], dtype=np.uint64).reshape(-1, len(DRAWS)),
         defects=np.array([row.defects for row in some], dtype=np.uint32),
+        time_us=np.array([row.hashes[0] % 1000 for row in some], dtype=np.int64),
         numbers={
             "features.age": np.array([np.nan if row.wrong else row.age for row in some], dtype=np.float64),
             "features.width": np.array([row.width for row in some], dtype=np.float64),

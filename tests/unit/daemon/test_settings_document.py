@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from daemon.settings import ModelSettings, RouteSettings, Settings, load
+from daemon.settings import ModelSettings, MonitorSettings, RouteSettings, Settings, load
 from daemon.settings.document import Entry, default_text, entries, page
 from daemon.settings.schema import KeyPath, dotted, expected, find, keys_of
 
@@ -22,8 +22,10 @@ def test_the_default_configuration_says_the_defaults() -> None:
 
 def test_the_default_configuration_shows_every_key_with_a_comment() -> None:
     shown = {entry.path: entry for entry in entries(default_text())}
-    wanted: list[KeyPath] = [path for path, _ in keys_of(Settings) if path not in {("alerts", "routes"), ("model",)}]
+    tables = {("alerts", "routes"), ("model",), ("monitor",)}
+    wanted: list[KeyPath] = [path for path, _ in keys_of(Settings) if path not in tables]
     wanted += [("alerts", "routes", 0, *path) for path, _ in keys_of(RouteSettings)]
+    wanted += [("monitor", 0, *path) for path, _ in keys_of(MonitorSettings)]
     wanted += [("model", "*", *path) for path, _ in keys_of(ModelSettings)]
     assert len(wanted) > 40
     # A table inside may be shown as one key.

@@ -1,0 +1,1 @@
+"""Detectors of other libraries as monitors. They work outside the false-alarm budget."""
