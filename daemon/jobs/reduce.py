@@ -6,10 +6,9 @@ Any process may reduce any cohort: the cohort's row is the lock, and there is no
 import structlog
 
 from daemon.audiences import audience_of
+from daemon.closing import LAYOUT_MARGIN, Closing
 from daemon.settings import ModelSettings, Settings
-from detectors import growth
-from detectors.budget import Budget
-from detectors.cohort import CohortState, Step, step
+from detectors.cohort import CohortState, Step
 from detectors.layout import Layout
 from detectors.reference import Reference
 from detectors.summary import Summary
@@ -26,8 +25,6 @@ log = structlog.get_logger()
 
 _WINDOWS_AT_ONCE = 50
 _KINDS = ("layout", "reference")
-_MARGIN = 1
-"""Windows between what is free and a new layout, so that workers learn of it before they reach it."""
 
 
 class ReduceJob:
@@ -115,22 +112,15 @@ class _Cohort:
         self._model = model
         self._version = version
         self._references: dict[int, Reference] = {}
-        self._budget = Budget(self._settings.budget_windows, settings.detection.segments_cap)
+        self._closing = Closing(settings, model)
 
     def close(self, window: int, state: CohortState | None, *, publishing: bool) -> CohortState:
         layout_id, summary = merge_parts(self._connection, self._layouts, self._id, window)
-        found = step(
-            summary.layout,
-            self._reference(window),
-            state,
-            summary,
-            window,
-            self._budget,
-            lambda count: self._history(window, count),
-            for_windows=self._all.detection.for_windows,
+        found = self._closing.step(
+            summary, self._reference(window), state, window, lambda count: self._history(window, count)
         )
         self._store(window, layout_id, summary, found)
-        for cap in growth.beyond(summary, growth.reached(summary.layout, **self._all.detection.layout_caps)):
+        for cap in self._closing.beyond(summary):
             metrics.BEYOND_CAP.labels(cap).inc()
         if found.transitions:
             alerts.record(
@@ -175,24 +165,7 @@ class _Cohort:
 
     def _grow(self, window: int, summary: Summary) -> None:
         """Publish a layout that knows what this window met and its own did not."""
-        latest = self._latest_layout()
-        caps = {
-            "segments_cap": self._all.detection.segments_cap,
-            "classes_cap": self._all.detection.classes_cap,
-        }
-        if latest.sample_size:
-            if summary.layout != latest:
-                # What this window could teach has been learnt already.
-                return
-            past = [*self._history(window, growth.LEARNING_WINDOWS), (window, summary)]
-            learnt = growth.learnt(
-                [each for _, each in past if each.layout == latest],
-                fields_cap=self._all.detection.fields_cap,
-                classes_cap=self._all.detection.classes_cap,
-            )
-            wanted = None if learnt is None else growth.grown(learnt, summary, **caps) or learnt
-        else:
-            wanted = growth.grown(latest, summary, **caps)
+        wanted = self._closing.grown(self._latest_layout(), summary, window, lambda count: self._history(window, count))
         if wanted is not None:
             self._publish("layout", None, wanted.to_json().encode())
             log.info("reduce.layout_grown", model=self._model, version=self._version, window=window)
@@ -207,7 +180,7 @@ class _Cohort:
     def _publish(self, kind: str, effective_from: int | None, body: bytes) -> None:
         lock_exclusive(self._connection)
         if effective_from is None:
-            effective_from = next_free_window(self._connection, self._model) + _MARGIN
+            effective_from = next_free_window(self._connection, self._model) + LAYOUT_MARGIN
         else:
             body = compress(body)
         publish(

@@ -1,0 +1,110 @@
+"""One replay from beginning to end: what is to be replayed, where its state lies, and who folds."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Collection, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from daemon import references
+from daemon.replay.files import FileStream, for_files
+from daemon.replay.playing import Between, Player
+from daemon.replay.pool import Alone, Pool
+from daemon.replay.store import Store
+from daemon.settings import Settings
+from detectors.reference import Reference
+from sinks.errors import BadData
+
+__all__ = ["Plan", "run"]
+
+_STATE = "state.sqlite"
+_SPOOL = "spool"
+_WORTH_BYTES = 32 << 20
+"""Below so much, starting processes takes longer than they save."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to replay. ``models``: only these, all if there are none; ``references``: files, by model."""
+
+    files: tuple[Path, ...]
+    models: frozenset[str]
+    references: Mapping[str, Path]
+    between: Between
+    jobs: int
+
+
+def run(
+    settings: Settings,
+    plan: Plan,
+    state: Path,
+    *,
+    begun: Callable[[int | None, int], None],
+    taken: Callable[[int], None],
+) -> Store:
+    """Replay all that ``plan`` says, or what is left of it, with the folder ``state`` for what is found; return that.
+
+    ``begun`` is told how much there is, None if that is not known, and how much of it was done before; ``taken`` how
+    much each time.
+
+    Raises
+    ------
+    BadData
+        A file cannot be read, or the state is that of another replay.
+    """
+    spool = state / _SPOOL
+    try:
+        spool.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadData(f"{state}: {error.strerror}") from error
+    settings = for_files(settings)
+    streams = [FileStream(number, path, settings, spool) for number, path in enumerate(plan.files)]
+    known = {model: _reference(settings, path, model) for model, path in plan.references.items()}
+    store = Store(state / _STATE)
+    try:
+        try:
+            store.begin(_identity(settings, plan, known))
+        except BadData as error:
+            raise BadData(f"{state}: {error.detail}; give another place with --state, or remove it") from error
+        player = Player(settings, store, streams, known, plan.between)
+        sizes = [each.size for each in streams]
+        whole = None if None in sizes else sum(each or 0 for each in sizes)
+        begun(whole, sum(each.at for each in store.progress().values()))
+        parallel = plan.jobs > 1 and sum(path.stat().st_size for path in plan.files) > _WORTH_BYTES
+        jobs = min(plan.jobs, os.cpu_count() or 1) if parallel else 1
+        arguments = (settings, plan.models, state / _STATE, streams)
+        with Pool(*arguments, jobs) if parallel else nullcontext(Alone(*arguments)) as folding:
+            player.play(folding, taken, lambda files: _remove(files, spool))
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def _reference(settings: Settings, path: Path, model: str) -> Reference:
+    return references.read(settings, path, model, lambda _rows: None)
+
+
+def _identity(settings: Settings, plan: Plan, known: Mapping[str, Reference]) -> str:
+    """Return what tells this replay from others: the events, and all that decides what is found in them."""
+    stats = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in plan.files]
+    secret = settings.selection.secret.get_secret_value()
+    given = [
+        version("strandline"),
+        stats,
+        settings.model_dump(mode="json"),
+        hashlib.sha256(secret.encode()).hexdigest(),
+        sorted(plan.models),
+        {model: reference.digest for model, reference in sorted(known.items())},
+        list(plan.between),
+    ]
+    return hashlib.sha256(json.dumps(given, default=str).encode()).hexdigest()
+
+
+def _remove(files: Collection[Path], spool: Path) -> None:
+    for path in files:
+        if path.parent == spool:
+            path.unlink(missing_ok=True)
