@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn
 
 from daemon.cli.context import choose_config, clean, print_json, print_table, when
 from daemon.replay import reports, running
+from daemon.replay.page import page, plotly_script
 from daemon.replay.reports import Alarm, Line, VersionReport
 from daemon.replay.store import Store
 from daemon.settings import MICROSECONDS, Settings, load
@@ -27,6 +28,7 @@ __all__ = ["replay"]
 
 _FOREVER = 2**62
 _SHOWN_BYTES = 200
+_SHOWN_FILES = 3
 _NOTABLE_LATE = 0.001
 
 
@@ -52,6 +54,9 @@ def replay(
     ] = None,
     since: Annotated[datetime | None, typer.Option(help="Leave out windows that begin before (UTC).")] = None,
     until: Annotated[datetime | None, typer.Option(help="Leave out windows that end after (UTC).")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw it into this page: pip install 'strandline[html]'.")
+    ] = None,
     readings: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write every reading there, a line of JSON each; - for here.")
     ] = None,
@@ -67,9 +72,9 @@ def replay(
 
     Nothing is read from or written to the database. Try settings on what has
     happened before they go live: --set 'model.*.false_alarms=1 per 7 days'.
-    With --state Ctrl-C loses nothing: the same command goes on.
+    With --html or --state Ctrl-C loses nothing: the same command goes on.
 
-    Example: strandline replay march.jsonl --model digits
+    Example: strandline replay march.jsonl --model digits --html march.html
     """
     root = context.find_root()
     settings = root.obj = load(choose_config(root.obj), given=given or ())
@@ -81,16 +86,28 @@ def replay(
         (_us(since, -_FOREVER), _us(until, _FOREVER)),
         jobs or os.cpu_count() or 1,
     )
+    if html is not None:
+        # What is missing is told before the work, not after it.
+        plotly_script()
+        state = state or html.with_name(f"{html.name}.state")
     try:
         with _folder(state) as folder:
             with _progress() as (begun, taken):
                 store = running.run(settings, plan, folder, begun=begun, taken=taken)
             with store:
+                if html is not None:
+                    html.write_text(page(settings, store, _title(plan)), encoding="utf-8")
                 _tell(settings, store, plan, readings, as_json=as_json)
     except KeyboardInterrupt:
         if state is not None:
             typer.echo(f"interrupted; the same command goes on from {state}", err=True)
         raise
+
+
+def _title(plan: running.Plan) -> str:
+    names = ", ".join(path.name for path in plan.files[:_SHOWN_FILES])
+    more = len(plan.files) - _SHOWN_FILES
+    return f"Replay of {names}" + (f" and {more} more" if more > 0 else "")
 
 
 def _references(given: Sequence[str], models: frozenset[str]) -> dict[str, Path]:
