@@ -27,16 +27,17 @@ from sinks.errors import BadData
 __all__ = ["replay"]
 
 _FOREVER = 2**62
+_TOPIC = "topic:"
 _SHOWN_BYTES = 200
-_SHOWN_FILES = 3
+_SHOWN_PLACES = 3
 _NOTABLE_LATE = 0.001
 
 
 def replay(
     context: typer.Context,
     data: Annotated[
-        list[Path],
-        typer.Argument(help="Events: .jsonl or .ndjson, also with .gz or .zst behind, .csv or .parquet."),
+        list[str],
+        typer.Argument(help="Files: .jsonl or .ndjson, also with .gz or .zst behind, .csv or .parquet; or topic:NAME."),
     ],
     model: Annotated[
         list[str] | None, typer.Option(help="Only this model; for several, several times.", metavar="NAME")
@@ -79,12 +80,16 @@ def replay(
     root = context.find_root()
     settings = root.obj = load(choose_config(root.obj), given=given or ())
     models = frozenset(model or ())
+    topics = [each.removeprefix(_TOPIC) for each in data if each.startswith(_TOPIC)]
+    if topics and len(data) > 1:
+        raise BadData(f"{_TOPIC}{topics[0]}: expected one topic, or files")
     plan = running.Plan(
-        tuple(data),
+        () if topics else tuple(map(Path, data)),
         models,
         _references(reference or (), models),
         (_us(since, -_FOREVER), _us(until, _FOREVER)),
         jobs or os.cpu_count() or 1,
+        "".join(topics),
     )
     if html is not None:
         # What is missing is told before the work, not after it.
@@ -105,8 +110,8 @@ def replay(
 
 
 def _title(plan: running.Plan) -> str:
-    names = ", ".join(path.name for path in plan.files[:_SHOWN_FILES])
-    more = len(plan.files) - _SHOWN_FILES
+    names = ", ".join(Path(each).name for each in plan.places[:_SHOWN_PLACES])
+    more = len(plan.places) - _SHOWN_PLACES
     return f"Replay of {names}" + (f" and {more} more" if more > 0 else "")
 
 
@@ -160,7 +165,9 @@ def _tell(settings: Settings, store: Store, plan: running.Plan, readings: Path |
         {
             "reason": reason,
             "count": each.count,
-            "place": f"{plan.files[stream]} at byte {each.offset}",
+            "place": f"{plan.topic}/{stream} at offset {each.offset}"
+            if plan.topic
+            else f"{plan.files[stream]} at byte {each.offset}",
             "detail": each.detail,
             "value": None if each.value is None else each.value[:_SHOWN_BYTES].decode(errors="replace"),
         }

@@ -8,9 +8,8 @@ from typing import IO
 
 import zstandard
 
-from daemon.buffer import NEVER, Buffer, Cohort
 from daemon.files import SUFFIXES, is_json_lines, records
-from daemon.replay.chunks import CHUNK_BYTES, Chunk, records_of
+from daemon.replay.chunks import CHUNK_BYTES, Chunk, first_us
 from daemon.settings import EventSettings, Settings
 from sinks.errors import BadData
 
@@ -19,8 +18,6 @@ __all__ = ["FileStream", "for_files"]
 _TABLE = "\0rows of a table"
 """The topic whose records are what files make of rows that are not JSON: our own events."""
 _UNTIMED_SECONDS = 1e12
-_LOOKED = 1000
-"""Records among which the first usable one is looked for."""
 _PACKED: Mapping[str, Callable[[Path], IO[bytes]]] = {
     ".gz": lambda path: gzip.GzipFile(path, "rb"),  # type: ignore[dict-item,return-value] # it reads like one
     ".zst": lambda path: zstandard.open(path, "rb"),
@@ -66,19 +63,7 @@ class FileStream:
 
     def first_us(self) -> int:
         """Return the event time of its first event; NEVER if none of the first records is one."""
-
-        def cohort_of(model: str, version: str) -> Cohort:
-            return Cohort(0, model, version, self._settings.of(model))
-
-        buffer, looked = Buffer(self._settings, cohort_of), 0
-        for chunk in self.chunks(0):
-            for some in records_of(chunk):
-                for row in range(min(len(some), _LOOKED)):
-                    high = buffer.add(self._topic, 0, some[row : row + 1], NEVER)
-                    looked += 1
-                    if high != NEVER or looked >= _LOOKED:
-                        return high
-        return NEVER
+        return first_us(self._settings, self.chunks(0))
 
     def chunks(self, at: int) -> Iterable[Chunk]:
         """Yield what lies from ``at`` on, in order; raises BadData where it cannot be read."""

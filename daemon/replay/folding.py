@@ -95,8 +95,8 @@ class Folder:
             folded.records += len(records)
             folded.high_us = self._accumulation.add(chunk.topic, chunk.stream, records, folded.high_us)
             if self._accumulation.windows > _MOST_PARTS:
-                self._put_away(folded)
-        self._put_away(folded)
+                self._put_away(chunk, folded)
+        self._put_away(chunk, folded)
         return folded
 
     def _learn(self) -> None:
@@ -128,12 +128,14 @@ class Folder:
         self._by_name[model, version] = self._by_id[number] = cohort
         return cohort
 
-    def _put_away(self, folded: Folded) -> None:
+    def _put_away(self, chunk: Chunk, folded: Folded) -> None:
         effects = self._accumulation.effects()
         late = self._accumulation.traffic()["late"] > 0
         for part in effects.parts:
             cohort = self._by_id[part.cohort_id]
-            folded.late_from_us = min(folded.late_from_us, _late_from(cohort, part.window, late=late))
+            # What is too old for Kafka's timestamp is late whatever was before it, which tells where it is counted.
+            late_from = NEVER if late and chunk.timed else _late_from(cohort, part.window, late=late)
+            folded.late_from_us = min(folded.late_from_us, late_from)
             if not self._models or cohort.model in self._models:
                 digest = self._digest(part.layout_id)
                 folded.parts.append(Part(cohort.model, cohort.version, part.window, digest, part.body))

@@ -1,6 +1,7 @@
 """What a replay found, from its store: of each version the alarms, the readings in figures, and the budget spent."""
 
 import math
+from array import array
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -121,7 +122,7 @@ class _Gathered:
     def __init__(self, unit: str) -> None:
         self._unit = unit
         self._readings = self._watched = 0
-        self._estimates: list[float] = []
+        self._estimates = array("d")
         self._closest = 0.0
         self._closest_us: int | None = None
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -11,9 +10,10 @@ from pathlib import Path
 
 from daemon import references
 from daemon.replay.files import FileStream, for_files
-from daemon.replay.playing import Between, Player
+from daemon.replay.playing import Between, Player, Stream
 from daemon.replay.pool import Alone, Pool
 from daemon.replay.store import Store
+from daemon.replay.topics import TopicStream, partitions_of
 from daemon.settings import Settings
 from detectors.reference import Reference
 from sinks.errors import BadData
@@ -28,13 +28,22 @@ _WORTH_BYTES = 32 << 20
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to replay. ``models``: only these, all if there are none; ``references``: files, by model."""
+    """What to replay: files, or a topic.
+
+    ``models``: only these, all if there are none; ``references``: files, by model; ``jobs``: processes that fold.
+    """
 
     files: tuple[Path, ...]
     models: frozenset[str]
     references: Mapping[str, Path]
     between: Between
     jobs: int
+    topic: str = ""
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The names of its files, or that of its topic."""
+        return (f"topic {self.topic}",) if self.topic else tuple(map(str, self.files))
 
 
 def run(
@@ -54,15 +63,23 @@ def run(
     ------
     BadData
         A file cannot be read, or the state is that of another replay.
+    KafkaUnavailable, NotFound
+        Of a topic.
     """
     spool = state / _SPOOL
     try:
         spool.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadData(f"{state}: {error.strerror}") from error
-    settings = for_files(settings)
-    streams = [FileStream(number, path, settings, spool) for number, path in enumerate(plan.files)]
+    streams: list[Stream] = []
+    # Before the settings are changed for events without a timestamp.
     known = {model: _reference(settings, path, model) for model, path in plan.references.items()}
+    if plan.topic:
+        held = partitions_of(settings, plan.topic)
+        streams += [TopicStream(number, settings, plan.topic, number, end, spool) for number, _, end in held]
+    else:
+        settings = for_files(settings)
+        streams += [FileStream(number, path, settings, spool) for number, path in enumerate(plan.files)]
     store = Store(state / _STATE)
     try:
         try:
@@ -73,10 +90,10 @@ def run(
         sizes = [each.size for each in streams]
         whole = None if None in sizes else sum(each or 0 for each in sizes)
         begun(whole, sum(each.at for each in store.progress().values()))
-        parallel = plan.jobs > 1 and sum(path.stat().st_size for path in plan.files) > _WORTH_BYTES
-        jobs = min(plan.jobs, os.cpu_count() or 1) if parallel else 1
+        large = bool(plan.topic) or sum(path.stat().st_size for path in plan.files) > _WORTH_BYTES
+        parallel = plan.jobs > 1 and large
         arguments = (settings, plan.models, state / _STATE, streams)
-        with Pool(*arguments, jobs) if parallel else nullcontext(Alone(*arguments)) as folding:
+        with Pool(*arguments, plan.jobs) if parallel else nullcontext(Alone(*arguments)) as folding:
             player.play(folding, taken, lambda files: _remove(files, spool))
     except BaseException:
         store.close()
@@ -95,6 +112,7 @@ def _identity(settings: Settings, plan: Plan, known: Mapping[str, Reference]) ->
     given = [
         version("strandline"),
         stats,
+        plan.topic,
         settings.model_dump(mode="json"),
         hashlib.sha256(secret.encode()).hexdigest(),
         sorted(plan.models),

@@ -89,3 +89,28 @@ def test_a_replay_reads_what_the_service_read(kafka: ApacheKafka, database: str,
     last = max(window for _, _, window, *_ in stored)
     told = [(each["to"], each["window"], each["component"]) for each in fired if each["window"] <= last]
     assert sorted(told) == sorted(alarms)
+
+
+def test_a_topic_is_replayed_as_its_events_in_a_file(kafka: ApacheKafka, database: str, tmp_path: Path) -> None:
+    topic = new_topic(kafka, 3)
+    settings = settings_for(kafka, database, topic)
+    values = [value for window in history() for value in window]
+    send(kafka, topic, [(value, number * 300 / EVENTS) for number, value in enumerate(values)])
+    files = [tmp_path / f"partition-{number}.jsonl" for number in range(3)]
+    for number, path in enumerate(files):
+        path.write_bytes(b"\n".join(values[number::3]))
+
+    def found(plan: Plan, state: Path) -> tuple[list[tuple[int, int, bytes]], dict[str, int]]:
+        with run(settings, plan, state, begun=lambda _whole, _done: None, taken=lambda _more: None) as store:
+            cohorts = sorted(store.cohorts(), key=lambda cohort: cohort[1:])
+            closed = [
+                (each.window, each.late, each.readings) for number, *_ in cohorts for each in store.closed(number)
+            ]
+            return closed, {reason: each.count for reason, _, each in store.rejected()}
+
+    everything = (-FOREVER, FOREVER)
+    in_files = found(Plan(tuple(files), frozenset(), {}, everything, 1), tmp_path / "files")
+    in_topic = found(Plan((), frozenset(), {}, everything, 2, topic), tmp_path / "topic")
+    assert in_topic == in_files
+    assert in_files[1] == {"not_json": 1}
+    assert sum(late for _, late, _ in in_files[0]) > WINDOWS / 2

@@ -4,13 +4,16 @@ import json
 import random
 import re
 import sys
+from array import array
 from html.parser import HTMLParser
+from itertools import chain
 from typing import Any
 
 import pytest
 
+from daemon.replay.charts import evidence_chart, timeline
 from daemon.replay.page import page, plotly_script
-from daemon.replay.reports import report
+from daemon.replay.reports import VersionReport, report
 from daemon.replay.running import Plan, run
 from daemon.replay.series import Series
 from daemon.settings import Settings
@@ -37,7 +40,7 @@ class Parts(HTMLParser):
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         given = dict(attributes)
         self.tags.append(tag)
-        self.ids += [given["id"]] if given.get("id") else []
+        self.ids += [each for name, each in attributes if name == "id" and each]
         self.outside += [name for name in given if name in {"src", "href", "onclick"}]
 
     def handle_data(self, data: str) -> None:
@@ -110,17 +113,24 @@ def test_contributors_stand_with_what_they_were_and_are(shown: tuple[Parts, list
     assert f"{found.spent:.2g}" in parts.text
 
 
-def test_a_long_series_keeps_its_extremes() -> None:
+def test_a_long_series_keeps_its_extremes_and_its_mean() -> None:
     rows = [(0.5 + 0.001 * (n % 7), 0.4, 0.6, 0.5, 0.1, 0.0, 9.0) for n in range(20_000)]
-    rows[12_345] = (0.9, 0.4, 0.6, 0.5, 0.1, 0.0, 9.0)
+    rows[12_345] = (0.9, 0.4, 0.6, 0.5, 0.1, 7.0, 9.0)
     rows[4_321] = (0.1, 0.4, 0.6, 0.5, 0.1, 0.0, 9.0)
     size = len(rows)
-    series = Series("", "classes", "share", 1, list(range(size)), [5] * size, ["ok"] * size, ["a"] * size, rows)
-    thin = series.thinned()
-    assert len(thin.rows) <= 1500
-    assert thin.each > 1
-    assert {12_345, 4_321} <= set(thin.end_us)
-    assert thin.end_us == sorted(thin.end_us)
+    windows = array("q", range(0, size * 300_000_000, 300_000_000))
+    figures = array("d", chain.from_iterable(rows))
+    series = Series("", "confidence", "share", windows, array("q", [5] * size), ["ok"] * size, ["a"] * size, figures)
+    found = VersionReport("pets", "1", "1 per 30 days", first_us=0, last_us=windows[-1])
+    chart: Any = timeline(series, found)
+    low, high = (each["y"] for each in chart["data"] if each["name"].startswith("least and greatest"))
+    [reading] = [each["y"] for each in chart["data"] if each["name"] == "reading"]
+    assert len(reading) <= 600
+    assert (min(low), max(high)) == (0.1, 0.9)
+    assert all(least <= mean <= most for least, mean, most in zip(low, reading, high, strict=True))
+    assert sum(reading) / len(reading) == pytest.approx(0.503, abs=1e-4)
+    evidence: Any = evidence_chart([series], found)
+    assert max(evidence["data"][0]["y"]) == pytest.approx(7 / 9, rel=1e-4)
 
 
 def test_without_plotly_a_person_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
