@@ -98,7 +98,8 @@ class Pool:
 
     def again(self, chunks: Sequence[tuple[Chunk, int]]) -> list[Folded]:
         """Fold chunks again."""
-        return list(self._pool.map(_fold, *zip(*chunks, strict=True)))
+        futures = [self._pool.submit(_fold, chunk, high) for chunk, high in chunks]
+        return [future.result() for future in futures]
 
     def _fill(self, progress: Mapping[int, Progress]) -> None:
         """Send what is likely to be asked for next: as far as can be told from how long each stream's chunks are."""

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import zstandard
+from pyarrow import parquet
 
-from daemon.replay import chunks, files
+from daemon.replay import chunks, files, running
 from daemon.replay.running import Plan, run
 from daemon.replay.store import Store
 from daemon.settings import Settings
@@ -127,6 +129,21 @@ def test_files_are_streams_of_their_own_that_come_to_a_time_together(
     found = found_in(begin(tmp_path / "both", *both))
     assert [each[:3] for each in found[0]] == [each[:3] for each in whole[0]]
     assert sum(late for _, _, _, late, *_ in found[0]) == sum(late for _, _, _, late, *_ in whole[0])
+
+
+def test_rows_of_a_table_are_events_too(whole: Found, tmp_path: Path) -> None:
+    path = tmp_path / "events.parquet"
+    rows = [json.loads(line) for line in history()]
+    parquet.write_table(pa.Table.from_pylist(rows), path)
+    assert found_in(begin(tmp_path / "state", path)) == whole
+
+
+def test_how_many_fold_changes_nothing(whole: Found, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cut(monkeypatch, 40_000)
+    monkeypatch.setattr(running, "_WORTH_BYTES", 0)
+    path = write(tmp_path / "events.jsonl", history())
+    monkeypatch.delattr(running, "Alone")
+    assert found_in(begin(tmp_path / "state", path, jobs=3)) == whole
 
 
 class Interrupted(Exception):
