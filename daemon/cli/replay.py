@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -139,7 +138,7 @@ def _folder(state: Path | None) -> Iterator[Path]:
             yield Path(folder)
         return
     yield state
-    shutil.rmtree(state)
+    running.forget(state)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -18,10 +19,10 @@ from daemon.settings import Settings
 from detectors.reference import Reference
 from sinks.errors import BadData
 
-__all__ = ["Plan", "run"]
+__all__ = ["Plan", "forget", "run"]
 
-_STATE = "state.sqlite"
-_SPOOL = "spool"
+_STATE = "replay.sqlite"
+_SPOOL = "replay.spool"
 _WORTH_BYTES = 32 << 20
 """Below so much, starting processes takes longer than they save."""
 
@@ -72,33 +73,42 @@ def run(
     except OSError as error:
         raise BadData(f"{state}: {error.strerror}") from error
     streams: list[Stream] = []
-    # Before the settings are changed for events without a timestamp.
-    known = {model: _reference(settings, path, model) for model, path in plan.references.items()}
     if plan.topic:
+        counted = settings
         held = partitions_of(settings, plan.topic)
         streams += [TopicStream(number, settings, plan.topic, number, end, spool) for number, _, end in held]
     else:
-        settings = for_files(settings)
-        streams += [FileStream(number, path, settings, spool) for number, path in enumerate(plan.files)]
+        counted = for_files(settings)
+        streams += [FileStream(number, path, counted, spool) for number, path in enumerate(plan.files)]
+    known = {model: _reference(settings, path, model) for model, path in plan.references.items()}
     store = Store(state / _STATE)
     try:
         try:
             store.begin(_identity(settings, plan, known))
         except BadData as error:
             raise BadData(f"{state}: {error.detail}; give another place with --state, or remove it") from error
-        player = Player(settings, store, streams, known, plan.between)
+        player = Player(counted, store, streams, known, plan.between)
         sizes = [each.size for each in streams]
         whole = None if None in sizes else sum(each or 0 for each in sizes)
         begun(whole, sum(each.at for each in store.progress().values()))
         large = bool(plan.topic) or sum(path.stat().st_size for path in plan.files) > _WORTH_BYTES
         parallel = plan.jobs > 1 and large
-        arguments = (settings, plan.models, state / _STATE, streams)
+        arguments = (counted, plan.models, state / _STATE, streams)
         with Pool(*arguments, plan.jobs) if parallel else nullcontext(Alone(*arguments)) as folding:
             player.play(folding, taken, lambda files: _remove(files, spool))
     except BaseException:
         store.close()
         raise
     return store
+
+
+def forget(state: Path) -> None:
+    """Remove what a replay kept in the folder ``state``, and the folder if nothing else is in it."""
+    for path in state.glob(f"{_STATE}*"):
+        path.unlink()
+    shutil.rmtree(state / _SPOOL, ignore_errors=True)
+    if not any(state.iterdir()):
+        state.rmdir()
 
 
 def _reference(settings: Settings, path: Path, model: str) -> Reference:

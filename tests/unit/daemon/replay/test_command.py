@@ -131,10 +131,15 @@ def test_a_page_is_drawn_and_its_state_is_gone(data: Path, tmp_path: Path) -> No
     assert sorted(path.name for path in tmp_path.iterdir()) == ["events.jsonl", "page.html"]
 
 
+def test_of_a_folder_with_other_things_in_it_they_stay(data: Path, tmp_path: Path) -> None:
+    assert typed(data, "--state", tmp_path).exit_code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["events.jsonl"]
+
+
 def begun(state: Path) -> bool:
     """Say whether a replay with this state has taken in something."""
     try:
-        with closing(sqlite3.connect(state / "state.sqlite")) as connection:
+        with closing(sqlite3.connect(state / "replay.sqlite")) as connection:
             return bool(connection.execute("SELECT 1 FROM stream WHERE at > 0").fetchall())
     except sqlite3.OperationalError:
         return False

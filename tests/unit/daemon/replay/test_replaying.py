@@ -115,7 +115,7 @@ def test_packed_files_are_read_as_what_is_in_them(
     path = tmp_path / f"events.jsonl{suffix}"
     path.write_bytes(pack(b"\n".join(history())))
     assert found_in(begin(tmp_path / "state", path)) == whole
-    assert not list((tmp_path / "state" / "spool").iterdir())
+    assert not list((tmp_path / "state" / "replay.spool").iterdir())
 
 
 def test_files_are_streams_of_their_own_that_come_to_a_time_together(
