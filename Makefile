@@ -54,7 +54,7 @@ bench: check-maven .venv/.dev $(JARS) $(PEERS) ## run every benchmark; each prin
 
 lock: .venv/.dev ## resolve the dependencies anew (UPGRADE=1: to their newest versions)
 	@$(LOCK) pyproject.toml --extra demo --group build -o requirements/demo.txt
-	@$(LOCK) pyproject.toml --extra confluent --extra demo --extra parquet --extra river --group dev -c requirements/demo.txt -o requirements/dev.txt
+	@$(LOCK) pyproject.toml --extra confluent --extra demo --extra html --extra parquet --extra river --group dev -c requirements/demo.txt -o requirements/dev.txt
 	@$(LOCK) pyproject.toml -c requirements/demo.txt -o requirements/run.txt
 	@$(LOCK) --group pyproject.toml:build -c requirements/demo.txt -o requirements/build.txt
 	@$(LOCK) --group pyproject.toml:peers -o requirements/peers.txt

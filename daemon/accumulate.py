@@ -40,12 +40,16 @@ _NOMINATE, _SELECT, _ORDER = (DRAWS.index(name) for name in ("nominate", "select
 
 @dataclass(slots=True)
 class Accumulation:
-    """Events in, effects out. ``cohort_of`` registers what is new; ``controls`` is the log as known."""
+    """Events in, effects out. ``cohort_of`` registers what is new; ``controls`` is the log as known.
+
+    ``nominating=False``: events are only counted, none is drawn for labelling.
+    """
 
     settings: Settings
     controls: Controls
     cohort_of: Callable[[str, str], Cohort | None]
     cohort_by_id: Callable[[int], Cohort]
+    nominating: bool = True
     events: int = 0
     _buffer: Buffer = field(init=False)
     _room: int = field(init=False)
@@ -70,6 +74,11 @@ class Accumulation:
         if len(self._buffer) >= self._room:
             self._count()
         return high_us
+
+    @property
+    def windows(self) -> int:
+        """How many windows, of all cohorts, hold what was counted so far."""
+        return len(self._parts)
 
     def set_aside(self, letter: DeadLetter) -> None:
         """Take in an event that is not to be processed."""
@@ -165,7 +174,8 @@ class Accumulation:
         elif part[0] != layout_id:
             raise Outdated("a layout for a window in hand was published")
         part[1].add(fold(layout, columns, late=late))
-        self._nominate(batch, rows, columns, cohort, window, layout)
+        if self.nominating:
+            self._nominate(batch, rows, columns, cohort, window, layout)
         return reader
 
     def _layout(self, cohort: Cohort, window: int) -> tuple[int, Layout]:

@@ -19,6 +19,7 @@ from daemon.cli import (
     partitions,
     queue,
     reference,
+    replay,
     run,
     status,
 )
@@ -71,6 +72,7 @@ app.command()(status.status)
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(queue.app, name="queue")
 app.add_typer(reference.app, name="reference")
+app.command()(replay.replay)
 app.add_typer(events.app, name="events")
 app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(partitions.app, name="partitions")

@@ -3,20 +3,16 @@
 Any process may reduce any cohort: the cohort's row is the lock, and there is no leader.
 """
 
-from dataclasses import replace
+from functools import partial
 
 import structlog
 
 from daemon.audiences import audience_of
-from daemon.monitors import raw_spec
+from daemon.closing import LAYOUT_MARGIN, Closing
 from daemon.settings import ModelSettings, Settings
-from detectors import growth
-from detectors.adapters.watch import watch
-from detectors.budget import Budget
-from detectors.cohort import CohortState, Step, step
+from detectors.cohort import CohortState, Step
 from detectors.layout import Layout
-from detectors.learning import made
-from detectors.reference import Reference, aligned
+from detectors.reference import Reference
 from detectors.summary import Summary
 from sinks import alerts, metrics
 from sinks.controls import ControlRecord, Controls, lock_exclusive, next_free_window, publish
@@ -40,8 +36,6 @@ log = structlog.get_logger()
 
 _WINDOWS_AT_ONCE = 50
 _KINDS = ("layout", "reference")
-_MARGIN = 1
-"""Windows between what is free and a new layout, so that workers learn of it before they reach it."""
 
 
 class ReduceJob:
@@ -128,32 +122,16 @@ class _Cohort:
         self._id = cohort_id
         self._model = model
         self._version = version
-        self._adapters = settings.monitors_of(model)
         self._references: dict[int, Reference] = {}
-        self._budget = Budget(self._settings.budget_windows, settings.detection.segments_cap)
+        self._closing = Closing(settings, model)
 
     def close(self, window: int, state: CohortState | None, *, publishing: bool) -> CohortState:
         layout_id, summary = merge_parts(self._connection, self._layouts, self._id, window)
-        found = step(
-            summary.layout,
-            self._reference(window),
-            state,
-            summary,
-            window,
-            self._budget,
-            lambda count: self._history(window, count),
-            for_windows=self._all.detection.for_windows,
-            tolerances=self._settings.tolerances,
-            learns=self._settings.season is None,
+        found = self._closing.step(
+            summary, self._reference(window), state, window, lambda count: self._history(window, count)
         )
-        known = {} if state is None else state.adapters
-        if self._adapters or known:
-            watched = watch(self._adapters, known, summary, window, found.readings)
-            found.state.adapters = watched.states
-            transitions = (*found.transitions, *watched.transitions)
-            found = replace(found, readings=watched.readings, transitions=transitions)
         self._store(window, layout_id, summary, found)
-        for cap in growth.beyond(summary, growth.reached(summary.layout, **self._all.detection.layout_caps)):
+        for cap in self._closing.beyond(summary):
             metrics.BEYOND_CAP.labels(cap).inc()
         if found.transitions:
             alerts.record(
@@ -188,31 +166,19 @@ class _Cohort:
         return reference
 
     def _learn_hours(self, window: int) -> None:
-        """Publish a reference by hour once enough days are closed; what a person made stays."""
-        season = self._settings.season
-        layout = self._latest_layout()
-        if season is None or layout.sample_size:
-            return
         record = self._controls.latest("reference", self._id)
         known = None if record is None else self._read(record)
-        if known is not None and (known.season == season or known.source != "learnt"):
-            return
-        first = window + 1 - round(self._settings.reference.days * self._settings.windows_per_day)
-        usable = [
-            each.id
-            for each in self._controls.all("layout", self._id)
-            if aligned(Summary.empty(Layout.from_json(each.body.decode())), layout) is not None
-        ]
-        if not reaches_back(self._connection, self._id, usable, first):
-            return
-        learnt = made(
-            layout,
-            lambda: stored_between(self._connection, self._layouts, self._id, first, window),
-            "learnt",
-            season,
+        learnt = self._closing.hourly(
+            known,
+            self._controls.all("layout", self._id),
+            self._latest_layout(),
+            window,
+            partial(reaches_back, self._connection, self._id),
+            partial(stored_between, self._connection, self._layouts, self._id),
         )
-        self._publish("reference", window + 1, learnt.to_bytes())
-        log.info("reduce.reference_learnt", model=self._model, version=self._version, window=window)
+        if learnt is not None:
+            self._publish("reference", window + 1, learnt.to_bytes())
+            log.info("reduce.reference_learnt", model=self._model, version=self._version, window=window)
 
     def _store(self, window: int, layout_id: int, summary: Summary, found: Step) -> None:
         self._connection.execute(
@@ -229,29 +195,7 @@ class _Cohort:
 
     def _grow(self, window: int, summary: Summary) -> None:
         """Publish a layout that knows what this window met and its own did not."""
-        latest = self._latest_layout()
-        caps = {
-            "segments_cap": self._all.detection.segments_cap,
-            "classes_cap": self._all.detection.classes_cap,
-        }
-        if latest.sample_size:
-            if summary.layout != latest:
-                # What this window could teach has been learnt already.
-                return
-            past = [*self._history(window, growth.LEARNING_WINDOWS), (window, summary)]
-            learnt = growth.learnt(
-                [each for _, each in past if each.layout == latest],
-                fields_cap=self._all.detection.fields_cap,
-                classes_cap=self._all.detection.classes_cap,
-                pairs_cap=self._all.detection.pairs_cap,
-            )
-            wanted = None if learnt is None else growth.grown(learnt, summary, **caps) or learnt
-        else:
-            wanted = growth.grown(latest, summary, **caps)
-        raw = raw_spec(self._all, self._model)
-        if latest.raw != raw:
-            # Other monitors are configured than the layout was made for, or it came with a reference.
-            wanted = replace(wanted or latest, raw=raw)
+        wanted = self._closing.grown(self._latest_layout(), summary, window, lambda count: self._history(window, count))
         if wanted is not None:
             self._publish("layout", None, wanted.to_json().encode())
             log.info("reduce.layout_grown", model=self._model, version=self._version, window=window)
@@ -266,7 +210,7 @@ class _Cohort:
     def _publish(self, kind: str, effective_from: int | None, body: bytes) -> None:
         lock_exclusive(self._connection)
         if effective_from is None:
-            effective_from = next_free_window(self._connection, self._model) + _MARGIN
+            effective_from = next_free_window(self._connection, self._model) + LAYOUT_MARGIN
         else:
             body = compress(body)
         publish(

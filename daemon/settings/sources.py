@@ -19,7 +19,7 @@ from daemon.settings.secret import FILE
 from daemon.settings.section import Section
 from sinks.errors import BadSettings
 
-__all__ = ["CONFIG_VARIABLE", "PREFIX", "Sources", "lay_environment", "read_file"]
+__all__ = ["CONFIG_VARIABLE", "PREFIX", "Sources", "lay_environment", "lay_option", "read_file"]
 
 PREFIX = "STRANDLINE_"
 CONFIG_VARIABLE = "STRANDLINE_CONFIG"
@@ -82,6 +82,46 @@ def lay_environment(sources: Sources, root: type[Section], environment: Mapping[
         _lay(sources, path, _parse(environment[name], setting), name)
 
 
+def lay_option(sources: Sources, given: str, option: str) -> None:
+    """Lay what an option of the command line says as ``key=value`` over ``sources``: a dotted key as in the file.
+
+    A name of models needs no quotes: ``model.*.false_alarms=1 per day``.
+    """
+    key, sign, text = given.partition("=")
+    path = tuple(_steps(key.strip()))
+    if not sign or not path:
+        sources.faults.append(f"{option} {given}: expected key=value, such as detection.for_windows=2")
+        return
+    _lay(sources, path, _value(text.strip()), option)
+
+
+def _steps(key: str) -> list[str]:
+    try:
+        table: object = tomllib.loads(f"{key} = 0")
+    except tomllib.TOMLDecodeError:
+        return [step for step in key.split(".") if step]
+    steps = []
+    while isinstance(table, dict):
+        [(step, table)] = table.items()
+        steps.append(step)
+    return steps
+
+
+def _value(text: str) -> object:
+    """Return a value as TOML or JSON writes it; else the text as it stands."""
+    try:
+        found = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        found = {}
+    if set(found) == {"value"}:
+        return found["value"]
+    try:
+        return json.loads(text)
+    except ValueError:
+        # Whoever expects something else will say so.
+        return text
+
+
 def _of_a_service(name: str, value: str) -> bool:
     return any(pattern.fullmatch(f"{name}={value}") for pattern in (_SERVICE, _SERVICE_PORT))
 
@@ -123,17 +163,7 @@ def _parse(text: str, setting: FieldInfo | None) -> object:
         return text
     if setting.annotation == tuple[str, ...] and not text.lstrip().startswith("["):
         return [each.strip() for each in text.split(",") if each.strip()]
-    try:
-        found = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
-        found = {}
-    if set(found) == {"value"}:
-        return found["value"]
-    try:
-        return json.loads(text)
-    except ValueError:
-        # Whoever expects something else will say so.
-        return text
+    return _value(text)
 
 
 def _lay(sources: Sources, path: KeyPath, value: object, variable: str) -> None:

@@ -1,7 +1,7 @@
 """The whole configuration, as ``config.toml`` describes it: every key, checked; nothing unknown passes."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from daemon.settings.ops import OpsSettings
 from daemon.settings.privacy import DeadLetterSettings, PrivacySettings
 from daemon.settings.section import Section
 from daemon.settings.services import KafkaSettings, PostgresSettings
-from daemon.settings.sources import Sources, lay_environment, read_file
+from daemon.settings.sources import Sources, lay_environment, lay_option, read_file
 from daemon.settings.work import DetectionSettings, IngestSettings, RetentionSettings, SelectionSettings
 from detectors.adapters.watch import Adapter
 from detectors.registry import MONITORS
@@ -139,12 +139,19 @@ def validate(sources: Sources) -> Settings:
     return settings
 
 
-def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
+def load(
+    path: Path | None, environment: Mapping[str, str] = os.environ, *, given: Sequence[str] = (), option: str = "--set"
+) -> Settings:
     """Return the settings in force: the defaults, over them the file at ``path``, over both the environment.
+
+    Over all of them lies what is ``given`` on the command line with ``option``, each as key=value.
 
     Raises
     ------
     BadSettings
         As :func:`gather` and :func:`validate` say.
     """
-    return validate(gather(path, environment))
+    sources = gather(path, environment)
+    for each in given:
+        lay_option(sources, each, option)
+    return validate(sources)
