@@ -46,6 +46,7 @@ bench: check-maven .venv/.dev $(JARS) $(PEERS) ## run every benchmark; each prin
 	@$(BIN)/python -m benchmarks.throughput
 	@$(BIN)/python -m benchmarks.reduce
 	@$(BIN)/python -m benchmarks.decoding
+	@$(BIN)/python -m benchmarks.detection
 	@$(BIN)/python -m benchmarks.soak --quick --rate 1000
 
 lock: .venv/.dev ## resolve the dependencies anew (UPGRADE=1: to their newest versions)

@@ -49,6 +49,7 @@ NOT_RUN = {
     "python -m benchmarks.throughput": "measures for minutes",
     "python -m benchmarks.reduce": "measures for minutes",
     "python -m benchmarks.decoding": "measures for minutes",
+    "python -m benchmarks.detection": "measures for minutes",
     "sudo": "changes the machine",
     "docker": "needs a Docker engine",
     "mkdir": "for docker",
