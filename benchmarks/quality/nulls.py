@@ -6,6 +6,7 @@ its threshold counts as an alarm and starts again at once, so that a stream spen
 the whole budget; 200 share it as ``Budget`` splits it: two versions, the whole model and a segment, 50 monitors each.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -176,12 +177,14 @@ def worst(outcomes: Sequence[Spent]) -> dict[str, float]:
 
 def run(*, quick: bool) -> dict[str, float]:
     """Measure every cell."""
-    # The longest first, so that no processor waits for the last.
-    wanted = sorted(groups(quick=quick), key=lambda cells: -sum(cell.windows * cell.monitors for cell in cells))
+    # The longest last: what is told of the others can be read meanwhile.
+    wanted = sorted(groups(quick=quick), key=lambda cells: sum(cell.windows * cell.monitors for cell in cells))
     outcomes: dict[Cell, Spent] = {}
     with ProcessPoolExecutor() as pool:
         for cells, found in zip(wanted, pool.map(measure_group, wanted), strict=True):
             outcomes |= zip(cells, found, strict=True)
+            told = ", ".join(f"1 in {cell.budget:,}: {spent}" for cell, spent in zip(cells, found, strict=True))
+            print(f"{cells[0].kind}, {cells[0].monitors}, {cells[0].events}: {told}", file=sys.stderr, flush=True)
     _print(outcomes)
     return worst(list(outcomes.values()))
 
