@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,23 +18,41 @@ INSIDE_EVENTS = 20_000
 """Events for which a change inside the tolerance lasts."""
 
 
+# Not closures, since they are sent to other processes.
+def _normals(mean: float, spread: float, random: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    return random.normal(mean, spread, shape)
+
+
+def _humps(middle: float, random: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    spread = float(np.sqrt(1.0 - middle**2))
+    drawn: Floats = random.normal(0.0, spread, shape) + middle * random.choice([-1.0, 1.0], shape)
+    return drawn
+
+
+def _ones(share: float, random: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    return (random.random(shape) < share).astype(np.float64)
+
+
+def _betas(mean: float, random: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    return random.beta(5.0 * mean, 5.0 * (1.0 - mean), shape)
+
+
 def _normal(mean: float = 0.0, spread: float = 1.0) -> Draw:
-    return lambda random, shape: random.normal(mean, spread, shape)
+    return partial(_normals, mean, spread)
 
 
 def _two_humps(middle: float) -> Draw:
     """Return draws from two normal distributions around ±middle, together with mean 0 and variance 1."""
-    spread = float(np.sqrt(1.0 - middle**2))
-    return lambda random, shape: random.normal(0.0, spread, shape) + middle * random.choice([-1.0, 1.0], shape)
+    return partial(_humps, middle)
 
 
 def _share(share: float) -> Draw:
-    return lambda random, shape: (random.random(shape) < share).astype(np.float64)
+    return partial(_ones, share)
 
 
 def _confidence(mean: float) -> Draw:
     """Return draws from a beta distribution with a standard deviation of about 0.13."""
-    return lambda random, shape: random.beta(5.0 * mean, 5.0 * (1.0 - mean), shape)
+    return partial(_betas, mean)
 
 
 _STANDARD = _normal()

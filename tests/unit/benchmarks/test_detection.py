@@ -1,5 +1,7 @@
 """What the benchmark of detection rests on: streams that change where they say; broken detectors are told."""
 
+import pickle
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -65,3 +67,10 @@ def test_a_whole_stream_with_a_broken_bet_is_told() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evidence, "log_wealth", losing)
         assert suite.measure(suite.CASES[0], streams=16, windows=60).ratio > 1.0
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
+def test_streams_can_be_sent_to_other_processes(stream: Stream) -> None:
+    sent = pickle.loads(pickle.dumps(stream))
+    shape = (1, 50)
+    assert (sent.after(np.random.default_rng(1), shape) == stream.after(np.random.default_rng(1), shape)).all()
