@@ -8,6 +8,7 @@ JARS := .cache/kafka/.done
 SERVERS := $(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),.cache/postgres/.done)
 PEERS := .cache/peers/.done
 ALIBI := .cache/alibi/.done
+NANNYML := .cache/nannyml/.done
 # With the development environment present the demo runs from it; otherwise it needs less.
 DEMO := $(if $(wildcard .venv/.dev),.venv/.dev,.venv/.demo)
 
@@ -46,10 +47,11 @@ lint: .venv/.dev ## check style, types, imports and spelling
 	@$(BIN)/lint-imports --cache-dir .cache/import-linter
 	@$(BIN)/codespell
 
-bench: check-maven .venv/.dev $(JARS) $(PEERS) ## run every benchmark; each prints a table
+bench: check-maven .venv/.dev $(JARS) $(PEERS) $(NANNYML) ## run every benchmark; each prints a table
 	@$(BIN)/python -m benchmarks.throughput
 	@$(BIN)/python -m benchmarks.reduce
 	@$(BIN)/python -m benchmarks.decoding
+	@$(BIN)/python -m benchmarks.detection
 	@$(BIN)/python -m benchmarks.soak --quick --rate 1000
 
 lock: .venv/.dev ## resolve the dependencies anew (UPGRADE=1: to their newest versions)
@@ -105,6 +107,13 @@ $(PEERS): requirements/peers.txt
 	@rm -rf $(@D)
 	@$(PYTHON) -m venv $(@D)
 	@$(@D)/bin/python -m pip install -q --require-hashes -r $<
+	@touch $@
+
+# Its data alone: what it depends on stays out.
+$(NANNYML): requirements/nannyml.txt | .venv/.dev
+	@echo "installing $< into $(@D)"
+	@rm -rf $(@D)
+	@$(BIN)/python -m pip install -q --no-deps --require-hashes --target $(@D) -r $<
 	@touch $@
 
 check-maven:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors import popcount
 from detectors.bets import Moments
 from detectors.blocks import Unseen
 from detectors.columns import Columns
@@ -280,6 +281,6 @@ def _ordered(groups: NDArray[np.int64], sizes: NDArray[np.int64], words: NDArray
 
 def _ones(words: NDArray[np.uint64], starts: NDArray[np.int64]) -> NDArray[np.integer]:
     """Return how many ones there are in ``words`` [pairs, words] from each of ``starts`` on, [pairs, groups]."""
-    ones = np.bitwise_count(words)
+    ones = popcount.ones(words)
     # Groups of few events are a word each.
     return ones if len(starts) == words.shape[1] else np.add.reduceat(ones, starts, axis=1, dtype=np.int64)

@@ -11,6 +11,7 @@ import numpy as np
 from daemon.events import INTEGERS, MAX_DEPTH, MAX_ID, MAX_NAME, NULL, Event
 from daemon.expected import Expected
 from daemon.repeated import distinct
+from detectors import popcount
 
 __all__ = ["read_many"]
 
@@ -62,7 +63,7 @@ def _may_be_deep(joined: bytes, values: Sequence[bytes]) -> bool:
     # Eight bytes at a time: what begins in the last few bytes of a text may be missed.
     words = opened[: len(opened) // _WORD * _WORD].view(np.uint64)
     first = np.minimum(starts // _WORD, len(words) - 1)
-    if np.add.reduceat(np.bitwise_count(words), first, dtype=np.uint32).max() <= MAX_DEPTH - _WORD:
+    if np.add.reduceat(popcount.ones(words), first, dtype=np.uint32).max() <= MAX_DEPTH - _WORD:
         return False
     return bool(np.add.reduceat(opened.view(np.uint8), starts, dtype=np.uint32).max() > MAX_DEPTH)
 

@@ -50,6 +50,7 @@ NOT_RUN = {
     "python -m benchmarks.reduce": "measures for minutes",
     "python -m benchmarks.decoding": "measures for minutes",
     "python -m benchmarks.history": "writes gigabytes",
+    "python -m benchmarks.detection": "measures for minutes",
     "sudo": "changes the machine",
     "docker": "needs a Docker engine",
     "mkdir": "for docker",

@@ -37,7 +37,7 @@ def every_command(group: Any = CLI) -> Iterator[Any]:
 
 
 # Those of the benchmarks are no commands of ours.
-EVERY_OPTION = {"--quick", "--only"}.union(*(options(each) for each in every_command()))
+EVERY_OPTION = {"--quick", "--only", "--data"}.union(*(options(each) for each in every_command()))
 
 
 @pages

@@ -1,0 +1,1 @@
+"""How well changes are told from what is none: a file for each part of ``benchmarks.detection``."""
