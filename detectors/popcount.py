@@ -12,5 +12,6 @@ def ones(words: NDArray[np.uint64]) -> NDArray[np.uint8]:
     """Return how many ones each of ``words`` has, in their shape."""
     # NumPy counts them itself from 2.0 on; the extra alibi wants an older one.
     if hasattr(np, "bitwise_count"):
-        return np.bitwise_count(words)
+        counted: NDArray[np.uint8] = np.bitwise_count(words)
+        return counted
     return _OF_BYTE[words[..., None].view(np.uint8)].sum(axis=-1, dtype=np.uint8)

@@ -137,7 +137,7 @@ class _Shares:
         known = Moments(np.full(rows, _REFERENCE_EVENTS), share * _REFERENCE_EVENTS, share * _REFERENCE_EVENTS)
         monitor = ClassesMonitor()
         turned = known.where_reversed(self._falling, 0.0)
-        self.bound = monitor.bounds(turned, Variation.unknown(rows, 1), self._falling, _LOG_ERROR)
+        self.bound = monitor.bounds(turned, Variation.unknown(rows, 1), self._falling, _LOG_ERROR, monitor.floor)
         risen = np.minimum(2.0 * share, share + _SHARE_TOLERANCE)
         fallen = np.maximum(0.5 * share, share - _SHARE_TOLERANCE)
         self._share = np.where(self._falling, fallen, risen) if at_edge else share
@@ -158,7 +158,8 @@ class _Means:
         mean, square = np.full((rows, 1), _STEADY), np.full((rows, 1), _STEADY)
         known = Moments(np.full(rows, _REFERENCE_EVENTS), mean * _REFERENCE_EVENTS, square * _REFERENCE_EVENTS)
         falling = np.ones(1, dtype=np.bool_)
-        self.bound = ConfidenceMonitor().bounds(known, Variation.unknown(rows, 1), falling, _LOG_ERROR)
+        monitor = ConfidenceMonitor()
+        self.bound = monitor.bounds(known, Variation.unknown(rows, 1), falling, _LOG_ERROR, monitor.floor)
         self._rows = rows
         ones = _STEADY + _CONFIDENCE_TOLERANCE - 0.5 * _POINTS[1]
         self._chances = np.array([0.5 - ones, 0.5, ones])

@@ -83,7 +83,9 @@ def watch(
     sample = reference[:: max(1, len(reference) // _SAMPLE)]
     detection = settings.detection
     fielded = growth.with_fields(summary_of(settings, unlearnt_layout(), sample), fields_cap=detection.fields_cap)
-    layout = growth.finished(summary_of(settings, fielded, sample), classes_cap=detection.classes_cap)
+    layout = growth.finished(
+        summary_of(settings, fielded, sample), classes_cap=detection.classes_cap, pairs_cap=detection.pairs_cap
+    )
     cohort = Cohort(layout, settings.of("real").budget_windows)
 
     def windows(values: Sequence[bytes]) -> Iterator[Summary]:
