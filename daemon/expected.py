@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.slots import Slots
+from daemon.slots import Slots, can_have_slot
 
 __all__ = ["Expected", "Probabilities", "Wishes", "expected_of"]
 
@@ -40,7 +40,7 @@ class Wishes(Protocol):
 
 
 class Expected:
-    """Slots for features, and one for the probability of each of ``classes``, unless there are too many.
+    """Slots for features, and one for the probability of each of ``classes``, if each can have one and they are few.
 
     ``types``: the types of fields of an event that are more special than those of ``events.Event``.
     """
@@ -48,7 +48,8 @@ class Expected:
     def __init__(self, slots: Slots, classes: Sequence[str]) -> None:
         self.slots = slots
         self._asked = frozenset(classes)
-        self.classes = tuple(classes) if len(classes) <= _MOST_CLASSES else ()
+        all_fit = len(classes) <= _MOST_CLASSES and all(map(can_have_slot, classes))
+        self.classes = tuple(classes) if all_fit else ()
         names = {f"c{at}": name for at, name in enumerate(self.classes)}
         # A class without a slot must not be passed over: such an event is read the general way.
         self._shares: type[msgspec.Struct] = msgspec.defstruct(

@@ -17,7 +17,7 @@ from daemon.carried import Carried
 from daemon.embeddings import is_given, projected
 from daemon.events import MAX_NAME
 from daemon.kinds import OWN_FIELDS
-from daemon.slots import FIRST_BYTES, NULL_BYTE, Slots
+from daemon.slots import FIRST_BYTES, NULL_BYTE, Slots, can_have_slot
 from detectors.categories import CategoryBlock
 from detectors.classes import ClassesBlock
 from detectors.columns import DRAWS, Categories, Columns, Sightings
@@ -147,4 +147,4 @@ def _names(paths: Sequence[str], kind: str) -> tuple[str, ...]:
 
 def _can_be_watched(path: str) -> bool:
     """Say whether a name can be one: the rest is noise, and would not pass through every table and class."""
-    return len(path) <= MAX_NAME and path.isprintable() and '"' not in path and "\\" not in path
+    return len(path) <= MAX_NAME and can_have_slot(path)

@@ -16,7 +16,7 @@ from daemon.events import MAX_NAME
 from daemon.repeated import distinct
 from detectors.columns import Categories
 
-__all__ = ["FIRST_BYTES", "NULL_BYTE", "FieldColumns", "Slots", "Tags", "joined", "members"]
+__all__ = ["FIRST_BYTES", "NULL_BYTE", "FieldColumns", "Slots", "Tags", "can_have_slot", "joined", "members"]
 
 FIRST_BYTES = {**dict.fromkeys(b"-0123456789", "number"), ord('"'): "text", ord("t"): "boolean", ord("f"): "boolean"}
 """The type of a value of JSON by its first byte; others are neither of them."""
@@ -218,3 +218,8 @@ def _joined(parts: Sequence[Categories]) -> Categories:
         table = np.array([*(names.setdefault(name, len(names)) for name in part.names), -1], dtype=np.int64)
         codes.append(table[part.codes])
     return Categories(np.concatenate(codes), tuple(names))
+
+
+def can_have_slot(name: str) -> bool:
+    """Say whether msgspec takes ``name`` for a key: it refuses what JSON has to escape."""
+    return name.isprintable() and '"' not in name and "\\" not in name

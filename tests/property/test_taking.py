@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -200,6 +201,16 @@ def test_events_of_the_expected_shape_are_read_in_one_pass() -> None:
         assert isinstance(read, expected.slots.type)
         other = json.dumps({**event, "probabilities": {"cow": 1.0}}).encode()
         assert decoder.decode_many([other], expected) is None
+
+
+@pytest.mark.parametrize("label", ['a "b"', "c\\d", "e\n"])
+def test_a_class_whose_name_json_escapes_is_read_without_slots(label: str) -> None:
+    expected = expected_of([FieldReader(Layout((WHOLE,), (BlockSpec(ClassesBlock.kind, ("cat", label)),)))])
+    assert expected
+    event = {"id": "1", "time": 1.75e9, "model": "pets", "prediction": label, "probabilities": {label: 1.0}}
+    found = Own().decode_many([json.dumps(event).encode()], expected)
+    assert found
+    assert expected.plain(found[0].probabilities) == {label: 1.0}
 
 
 def mapped(paths: dict[str, str]) -> Mapped:
