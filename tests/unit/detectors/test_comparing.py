@@ -39,6 +39,7 @@ def test_what_differs_is_told_once_the_most_first_in_its_own_direction() -> None
     assert [found[0].before, found[0].after] == pytest.approx([1 / 3, 0.25], abs=0.01)
     assert {each.component for each in found[1:]} == {
         "mean confidence",
+        "share with confidence ≤ 0.5 rising",
         "share of class b rising",
         "share of class c rising",
     }
