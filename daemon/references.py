@@ -111,7 +111,8 @@ def explain(
     tolerances = settings.of(model).tolerances
     if state is not None and state.reference == reference.digest and segment in state.segments:
         row = np.array([state.segments.index(segment)], dtype=np.intp)
-        measured = {name: mine.varied.take(row) for name, mine in state.monitors.items()}
+        asked = {name: mine for name, mine in state.monitors.items() if row[0] < len(mine.status)}
+        measured = {name: mine.varied.take(row) for name, mine in asked.items()}
         return origins(reference, segment, measured, tolerances, hour)
     if segment not in reference.layout.segments:
         raise NotFound(f"segment {segment!r}; this reference has: {', '.join(reference.layout.segments[1:]) or 'none'}")

@@ -40,6 +40,10 @@ class Moments:
         ones = counts.astype(np.float64)
         return cls(n.astype(np.float64), ones, ones)
 
+    def head(self, segments: int) -> "Moments":
+        """Return the moments of the first segments."""
+        return Moments(self.n[:segments], self.first[:segments], self.second[:segments])
+
     def where_reversed(self, reverse: NDArray[np.bool_], rounding: float) -> "Moments":
         """Return the moments of 1 − x where ``reverse`` (broadcast against [segments, components])."""
         n = self.n[:, None]

@@ -87,8 +87,9 @@ def step(
         mine = after.monitors.get(monitor.name)
         if mine is None or not readable(monitor, layout, reference.layout):
             continue
-        moments = observe(monitor, summary, reference.layout)
-        log_threshold = thresholds[:, position]
+        rows = len(mine.status)
+        moments = observe(monitor, summary, reference.layout).head(rows)
+        log_threshold = thresholds[:rows, position]
         updated = update(mine, moments, log_threshold, window, for_windows, exact=monitor.exact)
         falling = questions_of(monitor, reference.layout).falling
         watch = Watch(monitor, mine, falling, moments, log_threshold, updated)
@@ -141,7 +142,9 @@ def _nulls(
     hour: int,
     tolerances: Mapping[str, float],
 ) -> Nulls:
-    return nulls(monitor, reference, segments, varied, _components(reference), hour, tolerances.get(monitor.name))
+    """Return what a monitor tests in those of the ``segments`` that it is asked about."""
+    asked = segments[: questions_of(monitor, reference.layout).rows(len(segments))]
+    return nulls(monitor, reference, asked, varied, _components(reference), hour, tolerances.get(monitor.name))
 
 
 def _fresh(layout: Layout, reference: Reference, window: int, tolerances: Mapping[str, float]) -> CohortState:
@@ -152,10 +155,12 @@ def _fresh(layout: Layout, reference: Reference, window: int, tolerances: Mappin
     fresh.calibrated[:] = reference.calibration is not None
     named = np.array([segment in reference.layout.segments for segment in layout.segments])
     for monitor in MONITORS:
-        names = questions_of(monitor, reference.layout).names
+        questions = questions_of(monitor, reference.layout)
+        names = questions.names
         if not names:
             continue
-        rows = rows_of(monitor, reference, layout.segments)
+        asked = questions.rows(len(layout.segments))
+        rows = rows_of(monitor, reference, layout.segments[:asked])
         known = (reference.calibration or {}).get(monitor.name)
         if known is None or known.design_effect.shape[1] != len(names):
             # It was learnt by a version that asked other questions.
@@ -165,9 +170,9 @@ def _fresh(layout: Layout, reference: Reference, window: int, tolerances: Mappin
         null = _nulls(monitor, reference, layout.segments, varied, fresh.hour, tolerances)
         fresh.monitors[monitor.name] = MonitorState.fresh(names, null, varied, window)
         # A segment that is compared with the whole model, or was too sparse, has yet to show how it varies.
-        own = named & ((rows > 0) | (np.arange(len(rows)) == 0))
+        own = named[:asked] & ((rows > 0) | (np.arange(asked) == 0))
         watched = (null.bound < CERTAIN).any(axis=1)
-        fresh.calibrated &= ~watched | (own & varied.measured)
+        fresh.calibrated[:asked] &= ~watched | (own & varied.measured)
     return fresh
 
 
@@ -234,8 +239,9 @@ def _calibrate(state: CohortState, watching: list[Watch], windows: Windows, refe
     quiet = windows.summary.events > 0
     calm = np.ones_like(quiet)
     for watch in watching:
-        quiet = quiet & (watch.state.status == OK)
-        calm &= watch.updated.log_evidence < CALM * watch.log_threshold
+        asked = slice(len(watch.state.status))
+        quiet[asked] &= watch.state.status == OK
+        calm[asked] &= watch.updated.log_evidence < CALM * watch.log_threshold
     noted = quiet & ~state.calibrated
     state.quiet[noted, :-1] = state.quiet[noted, 1:]
     state.quiet[noted, -1] = windows.window
@@ -252,8 +258,9 @@ def _calibrate(state: CohortState, watching: list[Watch], windows: Windows, refe
     ready &= complete
     measured = calibrate(reference, windows.layout, stored, dict(zip(at.tolist(), wanted, strict=True)))
     for watch in watching:
-        mine, found = watch.state, measured[watch.monitor.name]
-        changed_rows = ready & found.measured
+        mine = watch.state
+        found = measured[watch.monitor.name].take(np.arange(len(mine.status)))
+        changed_rows = ready[: len(mine.status)] & found.measured
         mine.varied = mine.varied.replaced(changed_rows, found)
         null = _nulls(watch.monitor, reference, state.segments, mine.varied, state.hour, state.tolerances)
         column_of = changed_rows[:, None]

@@ -43,12 +43,18 @@ _TAGS = "tags."
 class Questions:
     """The components of a monitor: their ``names`` for people, and which look for a fall [components].
 
-    ``fields``: the field each is about; empty where they are not about fields.
+    ``fields``: the field each is about; empty where they are not about fields. ``whole_only``: they are asked of the
+    whole model, and not of its segments.
     """
 
     names: tuple[str, ...]
     falling: NDArray[np.bool_]
     fields: tuple[str, ...] = ()
+    whole_only: bool = False
+
+    def rows(self, segments: int) -> int:
+        """Return of how many of the segments they are asked: the whole model is the first."""
+        return min(1, segments) if self.whole_only else segments
 
 
 class Monitor(Protocol):

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from detectors.bets import CERTAIN, Moments
 from detectors.explain import shown
+from detectors.layout import WHOLE
 from detectors.monitors import Monitor, log_error_of, nulls, observe, questions_of, rows_of
 from detectors.reference import Reference
 from detectors.registry import MONITORS
@@ -76,8 +77,9 @@ def origins(
     components = sum(len(questions_of(monitor, reference.layout).names) for monitor in MONITORS)
     found: list[Origin] = []
     for monitor in MONITORS:
-        names = questions_of(monitor, reference.layout).names
-        if names:
+        questions = questions_of(monitor, reference.layout)
+        names = questions.names
+        if names and not (questions.whole_only and segment != WHOLE):
             row = rows_of(monitor, reference, (segment,))
             known = (reference.calibration or {}).get(monitor.name)
             varied = Variation.unknown(1, len(names)) if known is None else known.take(row)

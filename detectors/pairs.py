@@ -128,17 +128,13 @@ class PairsBlock:
         """Return None: what has no label is in no pair."""
         return None
 
-    def counts_of(self, columns: Columns, groups: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-        """Return which of the ``groups`` [n] of events there are, and how many events of each are in each cell.
+    def counts_of(self, columns: Columns) -> NDArray[np.int64]:
+        """Return how many events are in each cell [cells].
 
-        The second is [groups, cells]. Bits of 64 events of a group are one word: XOR, AND and a count of ones.
+        Bits of 64 events are one word: XOR, AND and a count of ones.
         """
-        sizes = np.bincount(groups)
-        words = -(-sizes // _WORD)
-        present = np.flatnonzero(words)
-        starts = (np.cumsum(words) - words)[present]
-        bits, known = self._packed(columns, _ordered(groups, sizes, words))
-        counts = np.zeros((len(present), len(self.spec.pairs), 2), dtype=np.int64)
+        bits, known = self._packed(columns)
+        counts = np.zeros((len(self.spec.pairs), 2), dtype=np.int64)
         for at in range(0, len(self.spec.pairs), _PAIRS):
             piece = slice(at, at + _PAIRS)
             one, other = self._bits[:, piece]
@@ -148,20 +144,15 @@ class PairsBlock:
             differing = bits[one]
             differing ^= bits[other]
             differing &= both
-            counts[:, piece, 0] = _ones(both, starts).T
-            counts[:, piece, 1] = _ones(differing, starts).T
-        counts[..., 0] -= counts[..., 1]
-        return present, counts.reshape(len(present), self.cells)
+            counts[piece, 0] = popcount.ones(both).sum(axis=1)
+            counts[piece, 1] = popcount.ones(differing).sum(axis=1)
+        counts[:, 0] -= counts[:, 1]
+        return counts.ravel()
 
-    def _packed(
-        self, columns: Columns, order: NDArray[np.intp] | None
-    ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-        """Return the bits of the events, and where they are known, [bits, words] each.
-
-        ``order``: the event of each bit, −1 for none; None: as they come.
-        """
-        n = len(columns) if order is None else len(order)
-        missing = np.full(len(columns), np.nan)
+    def _packed(self, columns: Columns) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """Return the bits of the events, and where they are known, [bits, words] each."""
+        n = len(columns)
+        missing = np.full(n, np.nan)
         numbers = [columns.numbers.get(field, missing) for field in self._fields]
         predicted = columns.predicted.positions(self._classes, -1).astype(np.int16)
         labels = np.arange(len(self._classes), dtype=np.int16)[:, None]
@@ -169,13 +160,10 @@ class PairsBlock:
         bits = np.zeros((2 * len(numbers) + len(labels), width), dtype=np.uint8)
         known = np.zeros((len(numbers) + len(labels), width), dtype=np.uint8)
         for start in range(0, n, _ROWS):
-            piece = slice(start, min(start + _ROWS, n))
-            rows = piece if order is None else order[piece]
+            rows = slice(start, min(start + _ROWS, n))
             values = np.array([each[rows] for each in numbers]).reshape(len(numbers), -1)
             is_class = predicted[rows] == labels
             is_known = np.concatenate([~np.isnan(values), is_class])
-            if order is not None:
-                is_known &= order[piece] >= 0
             apart = values > self._high
             apart |= values < self._low
             packed = np.packbits(np.concatenate([values > self._medians, apart, is_class]), axis=1)
@@ -185,10 +173,11 @@ class PairsBlock:
 
 
 class PairsMonitor:
-    """Of each pair, the share of all events in either of its cells, rising.
+    """Of each pair, the share of all events in either of its cells, rising; in the whole model.
 
     Among events that have both fields the one share rises where the other falls. Neither moves by much more than
-    the tolerance when one field alone shifts within its own.
+    the tolerance when one field alone shifts within its own. Segments are not asked: each would cost as much as all
+    other monitors in it, and one that is large enough to show a pair's change in time shows it in the whole, too.
     """
 
     name: ClassVar[str] = "pairs"
@@ -200,11 +189,13 @@ class PairsMonitor:
     def questions(self, reference: Layout) -> Questions:
         """Return two components for each pair."""
         names = [name for spec in reference.blocks_of(PairsBlock.kind) for name in _names(spec)]
-        return Questions(tuple(names), np.zeros(len(names), dtype=np.bool_))
+        return Questions(tuple(names), np.zeros(len(names), dtype=np.bool_), whole_only=True)
 
     def moments(self, summary: "Summary", reference: Layout) -> Moments:
-        """Return the number of events, and how many of them are in each cell."""
-        return Moments.of_counts(summary.events, summary.cells(PairsBlock.kind))
+        """Return the number of events, and how many of them are in each cell; of segments nothing is known."""
+        n = np.zeros_like(summary.events)
+        n[0] = summary.events[0]
+        return Moments.of_counts(n, summary.cells(PairsBlock.kind))
 
     def bounds(
         self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float, floor: float
@@ -266,21 +257,3 @@ def _names(spec: BlockSpec) -> list[str]:
         else:
             names += [f"{both} {which} from their medians rising" for which in ("equally far", "not equally far")]
     return names
-
-
-def _ordered(groups: NDArray[np.int64], sizes: NDArray[np.int64], words: NDArray[np.int64]) -> NDArray[np.intp] | None:
-    """Return the events group by group [words · 64], each group filled up with −1; None where there is but one."""
-    # There are at most 257 groups, and short numbers are sorted several times as fast.
-    if sizes.max(initial=0) == len(groups):
-        return None
-    order = np.full(int(words.sum()) * _WORD, -1, dtype=np.intp)
-    shift = (np.cumsum(words) - words) * _WORD - (np.cumsum(sizes) - sizes)
-    order[np.arange(len(groups)) + np.repeat(shift, sizes)] = np.argsort(groups.astype(np.uint16), kind="stable")
-    return order
-
-
-def _ones(words: NDArray[np.uint64], starts: NDArray[np.int64]) -> NDArray[np.integer]:
-    """Return how many ones there are in ``words`` [pairs, words] from each of ``starts`` on, [pairs, groups]."""
-    ones = popcount.ones(words)
-    # Groups of few events are a word each.
-    return ones if len(starts) == words.shape[1] else np.add.reduceat(ones, starts, axis=1, dtype=np.int64)

@@ -198,7 +198,7 @@ def fold(layout: Layout, columns: Columns, *, late: bool = False) -> Summary:
     if late:
         return summary
     _add_cells(summary, memberships, columns)
-    _add_pairs(summary, memberships, columns)
+    _add_pairs(summary, columns)
     draws = columns.hashes[:, _SAMPLE_DRAW]
     if layout.sample_size:
         missing = np.full(len(columns), np.nan)
@@ -251,20 +251,12 @@ def _add_cells(summary: Summary, memberships: list[NDArray[np.int64]], columns: 
         _count(summary.counts[:, start : start + width], cells, width, memberships, summary.layout)
 
 
-def _add_pairs(summary: Summary, memberships: list[NDArray[np.int64]], columns: Columns) -> None:
-    """Count the pairs that each event is in."""
-    outside = len(summary.layout.segments)
+def _add_pairs(summary: Summary, columns: Columns) -> None:
+    """Count the pairs that each event is in, in the whole model."""
     whole = _segment_positions(summary.layout)[WHOLE]
     for block, start in zip(blocks_of(summary.layout), _starts(summary.layout), strict=True):
         if isinstance(block, PairsBlock):
-            counts = summary.counts[:, start : start + block.cells]
-            groups = memberships or [np.full(len(columns), outside, dtype=np.int64)]
-            for tag, member in enumerate(groups):
-                segments, counted = block.counts_of(columns, member)
-                if tag == 0:
-                    counts[whole] += counted.sum(axis=0)
-                inside = segments < outside
-                counts[segments[inside]] += counted[inside]
+            summary.counts[whole, start : start + block.cells] += block.counts_of(columns)
 
 
 def _count(

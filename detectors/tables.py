@@ -1,7 +1,7 @@
 """Readings put together: one column of figures for each monitor."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from detectors.state import CohortState
 from detectors.summary import Summary
 
 __all__ = ["Column", "blank", "column", "table"]
+
+_T = TypeVar("_T", bound=np.generic)
 
 
 class Column(NamedTuple):
@@ -44,7 +46,7 @@ def column(watch: Watch, state: CohortState) -> Column:
     mean, low, high = window_interval(watch.moments, mine, component, exact=watch.monitor.exact)
     before, bound = mine.mean[rows, component], mine.bound[rows, component]
     active = (mine.bound < CERTAIN).any(axis=1)
-    ordinary = np.where(active, np.where(state.calibrated, OK, CALIBRATING), LEARNING)
+    ordinary = np.where(active, np.where(state.calibrated[: len(rows)], OK, CALIBRATING), LEARNING)
     return Column(
         names=mine.names,
         n=watch.moments.n.astype(np.int64),
@@ -92,7 +94,11 @@ def blank(monitor: Monitor, summary: Summary, log_threshold: NDArray[np.float64]
 def table(layout: Layout, monitors: Sequence[Monitor], columns: Sequence[Column], effects: Effects) -> Readings:
     """Return the readings of a cohort from the columns of its monitors, without those that have nothing to read."""
     some = [(monitor, one) for monitor, one in zip(monitors, columns, strict=True) if one.names]
-    stacked = {name: np.stack([getattr(one, name) for _, one in some], axis=1) for name in Column._fields[1:]}
+    segments = len(layout.segments)
+    stacked = {
+        name: np.stack([_filled(getattr(one, name), segments) for _, one in some], axis=1)
+        for name in Column._fields[1:]
+    }
     return Readings(
         segments=layout.segments,
         monitors=tuple(monitor.name for monitor, _ in some),
@@ -102,3 +108,9 @@ def table(layout: Layout, monitors: Sequence[Monitor], columns: Sequence[Column]
         effects=effects.values,
         **stacked,
     )
+
+
+def _filled(values: NDArray[_T], segments: int) -> NDArray[_T]:
+    """Return the figures of all segments: of those that a monitor is not asked about nothing is known."""
+    nothing = np.nan if values.dtype.kind == "f" else LEARNING if values.dtype == np.int8 else 0
+    return np.concatenate([values, np.full(segments - len(values), nothing, dtype=values.dtype)])

@@ -13,8 +13,10 @@ from detectors.columns import DRAWS, Categories, Columns
 from detectors.layout import Layout
 from detectors.numbers import NumberBlock
 from detectors.pairs import PairsBlock
+from detectors.readings import STATUSES
 from detectors.reference import Reference, aligned
 from detectors.registry import unlearnt_layout
+from detectors.state import CohortState
 from detectors.summary import fold
 from sinks.windows import compress
 from tests.unit.detectors.streams import MONTH, Stream, fired
@@ -182,17 +184,25 @@ def test_without_a_pair_there_is_no_block() -> None:
     assert layout.blocks_of("pairs") == []
 
 
-def test_many_events_of_many_groups_are_counted_as_one_by_one() -> None:
+def test_many_events_are_counted_as_one_by_one() -> None:
     random = np.random.default_rng(9)
     columns = columns_of(random, 5000, World(missing=0.1))
     block = PairsBlock(learnt_layout(random, World()).block("pairs"))
-    groups = random.integers(0, 40, 5000) * 3
-    present, found = block.counts_of(columns, groups)
-    assert present.tolist() == list(range(0, 120, 3))
-    expected = np.zeros_like(found)
-    for row, group in enumerate(groups.tolist()):
-        expected[group // 3] += block.counts_of(columns.take(np.array([row])), np.zeros(1, dtype=np.int64))[1][0]
-    assert (found == expected).all()
+    one_by_one = [block.counts_of(columns.take(np.array([row]))) for row in range(5000)]
+    assert (block.counts_of(columns) == np.sum(one_by_one, axis=0)).all()
+
+
+def test_segments_are_not_asked() -> None:
+    stream, random = watched(1, World())
+    run(stream, random, 25, World())
+    found = stream.steps[-1]
+    readings, at = found.readings, found.readings.monitors.index("pairs")
+    assert readings.n[:, at].tolist() == [1000, 0, 0]
+    assert [STATUSES[each] for each in readings.status[:, at]] == ["ok", "learning", "learning"]
+    assert len(found.state.monitors["pairs"].log_r) == 1
+    assert found.state.calibrated.all()
+    # What was stored goes on to the byte.
+    assert CohortState.from_bytes(found.state.to_bytes()).to_bytes() == found.state.to_bytes()
 
 
 def test_a_state_from_before_there_were_pairs_goes_on_as_it_was() -> None:
