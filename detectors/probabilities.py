@@ -43,7 +43,8 @@ def top_two(
     inside = (lowest >= 0) & (highest <= 1)
     valid[some] = inside & (np.abs(total - fixed_point(np.ones(1))) <= fixed_point(np.full(1, _SUM_TOLERANCE)))
     top[some] = np.where(valid[some], highest, np.nan)
-    second[some] = np.where(valid[some], next_highest, np.nan)
+    # Adding 0 turns -0 into 0: they compare equal, but their bytes differ.
+    second[some] = np.where(valid[some], next_highest, np.nan) + 0.0
     return top, second, valid
 
 

@@ -137,7 +137,8 @@ def test_show_tells_where_each_tolerance_comes_from(watched: Watched) -> None:
     lines = watched("show", number).stdout.splitlines()
     assert "mean confidence" in lines[2]
     assert "set by you" in lines[2]
-    assert "monitor 'sorrow'; there are: confidence, classes" in watched.refused("show", number, "--monitor", "sorrow")
+    there_are = "there are: confidence, confidence_shares, classes, lateness"
+    assert f"monitor 'sorrow'; {there_are}" in watched.refused("show", number, "--monitor", "sorrow")
     assert "this reference has: region=eu" in watched.refused("show", number, "--segment", "region=asia")
 
 
@@ -159,7 +160,7 @@ def test_diff_tells_what_differs_most_first(watched: Watched) -> None:
     numbers = [str(watched.reference(each)) for each in (one, other, one)]
     found = watched.json("diff", numbers[0], numbers[1])
     told = [each["component"] for each in found["differences"]]
-    assert told[:2] == ["mean confidence", "share of class 3 rising"]
+    assert told[:3] == ["mean confidence", "share with confidence ≤ 0.5 rising", "share of class 3 rising"]
     assert (found["differences"][0]["before"], found["differences"][0]["after"]) == (
         pytest.approx(0.9, abs=0.01),
         pytest.approx(0.8, abs=0.01),
