@@ -32,6 +32,9 @@ class Feed:
             batch_size=262_144,
             enable_idempotence=True,
             delivery_timeout_ms=_PATIENCE_MS,
+            max_block_ms=_PATIENCE_MS,
+            # Else it looks for a broker that was away for long every half a minute only.
+            reconnect_backoff_max_ms=1000,
             max_request_size=RECORD_MAX,
         )
 
