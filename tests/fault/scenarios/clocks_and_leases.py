@@ -47,6 +47,7 @@ def standby(trial: Trial) -> None:
     with trial.feed.spread_over(rounds * 12.0):
         for number in range(rounds):
             trial.wait_until_caught_up()
+            trial.wait_for(lambda: reader(trial) > 0, "one of them reads")
             owner = reader(trial)
             time.sleep(LEASE_SECONDS + 1)
             demand(reader(trial), owner, "who reads, after more than a lease")
@@ -56,7 +57,7 @@ def standby(trial: Trial) -> None:
             else:
                 first.kill()
                 running[running.index(first)] = trial.start()
-            took.append(trial.wait_for(lambda owner=owner: reader(trial) != owner, "the other one reads"))  # type: ignore[misc]
+            took.append(trial.wait_for(lambda owner=owner: reader(trial) not in {0, owner}, "the other one reads"))  # type: ignore[misc]
             trial.wait_until_caught_up()
             first.popen.send_signal(signal.SIGCONT) if number % 2 else None
     if max(took) > LEASE_SECONDS + SLACK_SECONDS:
