@@ -1,15 +1,13 @@
 """Accepting what a model does now as its new normal: a reference made of its recent windows."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
-from detectors.layout import Layout
 from detectors.learning import LEAST_CYCLES, made
 from detectors.readings import FIRING
 from detectors.reference import Reference
 from detectors.season import Season
 from detectors.state import CohortState
-from detectors.summary import Summary
 from sinks import cohorts
 from sinks.controls import lock_exclusive, publish
 from sinks.database import Connection
@@ -78,7 +76,8 @@ def accept(
         layout = cohorts.latest_layout(connection, model, version)
         if layout is None or layout.sample_size:
             raise BadData(f"{model}: its fields and edges are still being learnt")
-        reference = _made(connection, layout, found, first, last, season)
+        read = partial(stored_between, connection, Layouts(connection), found, first, last)
+        reference = made(layout, read, "accepted", season)
         events = int(reference.summary.events[0])
         if events < LEAST_EVENTS:
             raise BadData(
@@ -95,14 +94,3 @@ def _change(state: CohortState | None) -> int | None:
     monitors = () if state is None else state.monitors.values()
     begun = [int(mine.since[mine.status == FIRING].max()) for mine in monitors if (mine.status == FIRING).any()]
     return max(begun, default=None)
-
-
-def _made(
-    connection: Connection, layout: Layout, cohort_id: int, first: int, last: int, season: Season | None
-) -> Reference:
-    layouts = Layouts(connection)
-
-    def read() -> Iterator[tuple[int, Summary]]:
-        return stored_between(connection, layouts, cohort_id, first, last)
-
-    return made(layout, read, "accepted", season)

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.bets import UNIT_ERROR, Moments
-from detectors.blocks import Unseen
-from detectors.columns import UNIT, Columns
+from detectors.blocks import EmptyBlock
+from detectors.columns import UNIT, Columns, fixed_point
 from detectors.layout import BlockSpec, Layout
 from detectors.monitors import Questions
 from detectors.tolerance import Variation, mean_bound
@@ -21,24 +21,16 @@ TOLERANCE = 0.02
 """A change of the mean margin, or entropy, by less than this is too small to matter."""
 
 
-class AmbiguityBlock:
+class AmbiguityBlock(EmptyBlock):
     """Sums of margin and entropy, and of their squares, over the events with probabilities, and how many those are."""
 
     kind: ClassVar[str] = "ambiguity"
-    cells: int = 0
     sums: tuple[str, ...] = ("told", "margin", "margin_squared", "entropy", "entropy_squared")
-
-    def __init__(self, spec: BlockSpec) -> None:
-        self.spec = spec
 
     @classmethod
     def unlearnt(cls) -> BlockSpec:
         """Return the only spec there is."""
         return BlockSpec(cls.kind)
-
-    def cell_of(self, columns: Columns) -> NDArray[np.int64] | None:
-        """Return None: there are no cells."""
-        return None
 
     def values_of(self, columns: Columns) -> NDArray[np.int64] | None:
         """Return a one, then margin and entropy and their squares in units of 1 / UNIT, [5, n]; 0 without them."""
@@ -49,15 +41,9 @@ class AmbiguityBlock:
         told = ~np.isnan(margin + entropy)
         values[0] = told
         for at, measured in ((1, margin), (3, entropy)):
-            # Of what is not negative, cutting off is the rounding down that fixed_point does.
-            known = np.where(told, measured, 0.0)
-            values[at] = known * UNIT
-            values[at + 1] = known * known * UNIT
+            known = np.where(told, measured, np.nan)
+            values[at], values[at + 1] = fixed_point(known), fixed_point(known * known)
         return values
-
-    def unseen(self, columns: Columns) -> Unseen | None:
-        """Return None: there are no labels."""
-        return None
 
 
 class AmbiguityMonitor:
@@ -85,7 +71,4 @@ class AmbiguityMonitor:
         self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float, floor: float
     ) -> NDArray[np.float64]:
         """Return the bounds of the mean of 1 − margin and of that of the entropy."""
-        n = np.maximum(reference.n, 1.0)[:, None]
-        mean = reference.first / n
-        variance = np.maximum(reference.second / n - mean**2, 0.0)
-        return mean_bound(mean, variance, reference.n, varied, floor, log_error)
+        return mean_bound(reference.mean, reference.variance, reference.n, varied, floor, log_error)

@@ -40,6 +40,18 @@ class Moments:
         ones = counts.astype(np.float64)
         return cls(n.astype(np.float64), ones, ones)
 
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Σx/n [segments, components]; 0 where there are no events."""
+        mean: NDArray[np.float64] = self.first / np.maximum(self.n, 1.0)[:, None]
+        return mean
+
+    @property
+    def variance(self) -> NDArray[np.float64]:
+        """The variance of the values [segments, components]; 0 where there are no events."""
+        squares: NDArray[np.float64] = self.second / np.maximum(self.n, 1.0)[:, None]
+        return np.maximum(squares - self.mean**2, 0.0)
+
     def head(self, segments: int) -> "Moments":
         """Return the moments of the first segments."""
         return Moments(self.n[:segments], self.first[:segments], self.second[:segments])

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from detectors.columns import Categories, Columns
 from detectors.layout import BlockSpec
 
-__all__ = ["Block", "Unseen"]
+__all__ = ["Block", "EmptyBlock", "Unseen"]
 
 Unseen = tuple[NDArray[np.intp], Categories]
 """Rows of events with a value that has no label (a row may stand there several times), and those values."""
@@ -46,3 +46,26 @@ class Block(Protocol):
     def unseen(self, columns: Columns) -> Unseen | None:
         """Return the events whose value the spec has no label for; None if the block has no labels."""
         ...
+
+
+class EmptyBlock:
+    """A block without cells, sums or labels; one that has some of these says so itself."""
+
+    kind: ClassVar[str]
+    cells: int = 0
+    sums: tuple[str, ...] = ()
+
+    def __init__(self, spec: BlockSpec) -> None:
+        self.spec = spec
+
+    def cell_of(self, columns: Columns) -> NDArray[np.int64] | None:
+        """Return None: there are no cells."""
+        return None
+
+    def values_of(self, columns: Columns) -> NDArray[np.int64] | None:
+        """Return None: there are no sums."""
+        return None
+
+    def unseen(self, columns: Columns) -> Unseen | None:
+        """Return None: there are no labels."""
+        return None

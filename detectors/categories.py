@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.bets import Moments
-from detectors.blocks import Unseen
+from detectors.blocks import EmptyBlock, Unseen
 from detectors.bottomk import Sketch
 from detectors.columns import Columns
 from detectors.layout import BlockSpec, Layout
@@ -26,14 +26,13 @@ FREE_TEXT = 0.5
 """A field with more different values than this part of a sample is no category, and only watched for missing."""
 
 
-class CategoryBlock:
+class CategoryBlock(EmptyBlock):
     """Counts of each value of one field that the layout knows; the last cell counts all others.
 
     The first cell counts values of another type. Missing values are in no cell.
     """
 
     kind: ClassVar[str] = "category"
-    sums: tuple[str, ...] = ()
 
     def __init__(self, spec: BlockSpec) -> None:
         self.spec = spec
@@ -62,10 +61,6 @@ class CategoryBlock:
             cells = texts.positions(self._positions, self.cells - 1)
         wrong = columns.wrong.get(self.spec.field)
         return cells if wrong is None else np.where(wrong, 0, cells)
-
-    def values_of(self, columns: Columns) -> NDArray[np.int64] | None:
-        """Return None: there are no sums."""
-        return None
 
     def unseen(self, columns: Columns) -> Unseen | None:
         """Return every value while none is known; values that come later stay together in the last cell."""
@@ -112,8 +107,7 @@ class CategoriesMonitor:
         self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float, floor: float
     ) -> NDArray[np.float64]:
         """Return the bounds of the shares."""
-        share = reference.first / np.maximum(reference.n, 1.0)[:, None]
-        return plain_rise_bound(share, reference.n, varied, floor, log_error)
+        return plain_rise_bound(reference.mean, reference.n, varied, floor, log_error)
 
 
 def _watched(reference: Layout) -> list[BlockSpec]:

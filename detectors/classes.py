@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.bets import Moments
-from detectors.blocks import Unseen
+from detectors.blocks import EmptyBlock, Unseen
 from detectors.columns import Columns
 from detectors.layout import BlockSpec, Layout
 from detectors.monitors import Questions
@@ -22,11 +22,10 @@ TOLERANCE = 0.02
 """A change of a class's share by less than this is too small to matter."""
 
 
-class ClassesBlock:
+class ClassesBlock(EmptyBlock):
     """Counts of each predicted class the layout knows; the last cell counts all others."""
 
     kind: ClassVar[str] = "classes"
-    sums: tuple[str, ...] = ()
 
     def __init__(self, spec: BlockSpec) -> None:
         self.spec = spec
@@ -41,10 +40,6 @@ class ClassesBlock:
     def cell_of(self, columns: Columns) -> NDArray[np.int64] | None:
         """Return each event's class [n]; -1 for events that predict none."""
         return columns.predicted.positions(self._positions, self.cells - 1)
-
-    def values_of(self, columns: Columns) -> NDArray[np.int64] | None:
-        """Return None: there are no sums."""
-        return None
 
     def unseen(self, columns: Columns) -> Unseen | None:
         """Return the events that predict a class without a cell of its own."""
@@ -96,7 +91,7 @@ class ClassesMonitor:
         self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float, floor: float
     ) -> NDArray[np.float64]:
         """Return the bounds of the shares, and of 1 − the share where a fall is looked for."""
-        share = reference.first / np.maximum(reference.n, 1.0)[:, None]
+        share = reference.mean
         rise = share_rise_bound(share, reference.n, varied, floor, log_error)
         fall = share_fall_bound(1.0 - share, reference.n, varied, floor, log_error)
         return np.where(falling, fall, rise)

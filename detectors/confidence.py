@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from detectors.bets import Moments
 from detectors.bins import bins_of
-from detectors.blocks import Unseen
+from detectors.blocks import EmptyBlock
 from detectors.columns import UNIT, Columns, fixed_point
 from detectors.layout import BlockSpec, Layout
 from detectors.monitors import Questions
@@ -30,7 +30,7 @@ SHARE_TOLERANCE = 0.02
 """A rise of the share of low, or of very high, confidences by less than this is too small to matter."""
 
 
-class ConfidenceBlock:
+class ConfidenceBlock(EmptyBlock):
     """A histogram of confidence with a last cell for events without one, its sum and its sum of squares.
 
     Cell i holds ``edges[i-1] < x <= edges[i]``, so the counts up to cell i give the share of x <= edges[i].
@@ -66,10 +66,6 @@ class ConfidenceBlock:
         """Return confidence and its square in units of 1 / UNIT, [2, n]; both 0 where there is none."""
         confidence = columns.confidence
         return np.stack([fixed_point(confidence), fixed_point(confidence * confidence)])
-
-    def unseen(self, columns: Columns) -> Unseen | None:
-        """Return None: there are no labels."""
-        return None
 
 
 def _lines(layout: Layout) -> tuple[float, float]:
@@ -109,10 +105,7 @@ class ConfidenceMonitor:
         floor: float,
     ) -> NDArray[np.float64]:
         """Return the bound of the mean of 1 − confidence."""
-        n = np.maximum(reference.n, 1.0)[:, None]
-        mean = reference.first / n
-        variance = np.maximum(reference.second / n - mean**2, 0.0)
-        return mean_bound(mean, variance, reference.n, varied, floor, log_error)
+        return mean_bound(reference.mean, reference.variance, reference.n, varied, floor, log_error)
 
 
 class ConfidenceSharesMonitor:
@@ -155,5 +148,4 @@ class ConfidenceSharesMonitor:
         self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float, floor: float
     ) -> NDArray[np.float64]:
         """Return the bounds of the shares."""
-        share = reference.first / np.maximum(reference.n, 1.0)[:, None]
-        return plain_rise_bound(share, reference.n, varied, floor, log_error)
+        return plain_rise_bound(reference.mean, reference.n, varied, floor, log_error)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.bets import Moments
-from detectors.blocks import Unseen
+from detectors.blocks import EmptyBlock, Unseen
 from detectors.categories import CategoryBlock
 from detectors.columns import Columns
 from detectors.layout import BlockSpec, Layout
@@ -36,14 +36,13 @@ def path_of(label: str) -> str:
     return label.partition(" ")[2]
 
 
-class FieldsBlock:
+class FieldsBlock(EmptyBlock):
     """Which fields events have, of those events that were looked at as a whole.
 
     ``labels``: the fields the layout knows, each as type and path ("number features.age"), watched or not.
     """
 
     kind: ClassVar[str] = "fields"
-    cells: int = 0
     sums: tuple[str, ...] = ("looked", "appeared")
 
     def __init__(self, spec: BlockSpec) -> None:
@@ -54,10 +53,6 @@ class FieldsBlock:
     def unlearnt(cls) -> BlockSpec:
         """Return the spec that knows no field."""
         return BlockSpec(cls.kind)
-
-    def cell_of(self, columns: Columns) -> NDArray[np.int64] | None:
-        """Return None: there are no cells."""
-        return None
 
     def values_of(self, columns: Columns) -> NDArray[np.int64] | None:
         """Return ones for each event that was looked at, and that had a field the layout does not know."""
@@ -112,8 +107,7 @@ class MissingMonitor:
         self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float, floor: float
     ) -> NDArray[np.float64]:
         """Return the bounds of the shares, turned round where a fall is looked for."""
-        share = reference.first / np.maximum(reference.n, 1.0)[:, None]
-        return plain_rise_bound(share, reference.n, varied, floor, log_error)
+        return plain_rise_bound(reference.mean, reference.n, varied, floor, log_error)
 
 
 class SchemaMonitor:
@@ -154,7 +148,7 @@ class SchemaMonitor:
         self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float, floor: float
     ) -> NDArray[np.float64]:
         """Return the bounds of the shares."""
-        share = reference.first / np.maximum(reference.n, 1.0)[:, None]
+        share = reference.mean
         bound = share_rise_bound(share, reference.n, varied, floor, log_error)
         fields = (share.shape[1] - 1) // 2
         bound[:, :fields] = np.maximum(bound[:, :fields], share[:, :fields] + floor)

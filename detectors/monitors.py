@@ -189,7 +189,7 @@ def nulls(
     counted = Moments(counted.n[rows], counted.first[rows], counted.second[rows])
     questions = questions_of(monitor, reference.layout)
     log_error = log_error_of(reference, components)
-    mean = counted.first / np.maximum(counted.n, 1.0)[:, None]
+    mean = counted.mean
     if tolerance is None:
         bound = monitor.bounds(counted, varied, questions.falling, log_error, monitor.floor)
     else:

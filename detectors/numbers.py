@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from detectors.bets import Moments
 from detectors.bins import bins_of
-from detectors.blocks import Unseen
+from detectors.blocks import EmptyBlock
 from detectors.columns import Columns
 from detectors.layout import BlockSpec, Layout
 from detectors.monitors import Questions
@@ -27,14 +27,13 @@ RANGE_TOLERANCE = 0.01
 _LOWEST = -float(np.finfo(np.float64).max)
 
 
-class NumberBlock:
+class NumberBlock(EmptyBlock):
     """A histogram of one field, with a first cell for values of another type. Missing values are in no cell.
 
     Cell i + 1 holds ``edges[i-1] < x <= edges[i]``.
     """
 
     kind: ClassVar[str] = "number"
-    sums: tuple[str, ...] = ()
 
     def __init__(self, spec: BlockSpec) -> None:
         self.spec = spec
@@ -68,14 +67,6 @@ class NumberBlock:
         bins[np.isnan(values)] = -1
         wrong = columns.wrong.get(self.spec.field)
         return bins if wrong is None else np.where(wrong, 0, bins)
-
-    def values_of(self, columns: Columns) -> NDArray[np.int64] | None:
-        """Return None: there are no sums."""
-        return None
-
-    def unseen(self, columns: Columns) -> Unseen | None:
-        """Return None: there are no labels."""
-        return None
 
 
 def _inner(spec: BlockSpec) -> slice:
@@ -120,8 +111,7 @@ class NumbersMonitor:
         self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float, floor: float
     ) -> NDArray[np.float64]:
         """Return the bounds of the shares."""
-        share = reference.first / np.maximum(reference.n, 1.0)[:, None]
-        return plain_rise_bound(share, reference.n, varied, floor, log_error)
+        return plain_rise_bound(reference.mean, reference.n, varied, floor, log_error)
 
 
 class RangeMonitor:
@@ -160,5 +150,4 @@ class RangeMonitor:
         self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float, floor: float
     ) -> NDArray[np.float64]:
         """Return the bounds of the shares."""
-        share = reference.first / np.maximum(reference.n, 1.0)[:, None]
-        return plain_rise_bound(share, reference.n, varied, floor, log_error)
+        return plain_rise_bound(reference.mean, reference.n, varied, floor, log_error)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from detectors import popcount
 from detectors.bets import Moments
-from detectors.blocks import Unseen
+from detectors.blocks import EmptyBlock
 from detectors.columns import Columns
 from detectors.layout import BlockSpec, Layout
 from detectors.monitors import Questions
@@ -46,7 +46,7 @@ Bit = tuple[str, str]
 """What is asked of an event: whether it is "above" the median of a field, or "apart" from it; or of a "class"."""
 
 
-class PairsBlock:
+class PairsBlock(EmptyBlock):
     """Counts of pairs of bits: two cells for each, where both bits are the same, and where they differ.
 
     ``labels``: F fields, then C classes. ``edges``: the fields' medians, then their median distances from it.
@@ -57,7 +57,6 @@ class PairsBlock:
     """
 
     kind: ClassVar[str] = "pairs"
-    sums: tuple[str, ...] = ()
 
     def __init__(self, spec: BlockSpec) -> None:
         self.spec = spec
@@ -115,18 +114,6 @@ class PairsBlock:
             edges=(*(above[field] for field in fields), *(apart.get(field, 0.0) for field in fields)),
             pairs=tuple(sorted((number[one], number[other]) for one, other in chosen)),
         )
-
-    def cell_of(self, columns: Columns) -> NDArray[np.int64] | None:
-        """Return None: an event is in many cells, see :meth:`counts_of`."""
-        return None
-
-    def values_of(self, columns: Columns) -> NDArray[np.int64] | None:
-        """Return None: there are no sums."""
-        return None
-
-    def unseen(self, columns: Columns) -> Unseen | None:
-        """Return None: what has no label is in no pair."""
-        return None
 
     def counts_of(self, columns: Columns) -> NDArray[np.int64]:
         """Return how many events are in each cell [cells].
@@ -201,8 +188,7 @@ class PairsMonitor:
         self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float, floor: float
     ) -> NDArray[np.float64]:
         """Return the bounds of the shares."""
-        share = reference.first / np.maximum(reference.n, 1.0)[:, None]
-        return plain_rise_bound(share, reference.n, varied, floor, log_error)
+        return plain_rise_bound(reference.mean, reference.n, varied, floor, log_error)
 
 
 def _median(known: NDArray[np.float64], events: int) -> float | None:

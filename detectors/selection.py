@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.blocks import Unseen
+from detectors.blocks import EmptyBlock
 from detectors.columns import Columns, fixed_point
 from detectors.layout import BlockSpec
 
@@ -136,18 +136,14 @@ def second_phase(pace: Pace, wanted: float, nominated: float, *, exhausted: bool
     return min(1.0, wanted / nominated)
 
 
-class SelectionBlock:
+class SelectionBlock(EmptyBlock):
     """Sums of the selection weight and of the expected error, from which pace and estimates are made.
 
     ``edges``: the median uncertainty of a regression's predictions, once it is known.
     """
 
     kind: ClassVar[str] = "selection"
-    cells: int = 0
     sums: tuple[str, ...] = ("weight", "expected_error")
-
-    def __init__(self, spec: BlockSpec) -> None:
-        self.spec = spec
 
     @classmethod
     def unlearnt(cls) -> BlockSpec:
@@ -189,14 +185,6 @@ class SelectionBlock:
             return np.where(np.isnan(columns.confidence), 0.5 * error, spread)
         return spread
 
-    def cell_of(self, columns: Columns) -> NDArray[np.int64] | None:
-        """Return None: there are no cells."""
-        return None
-
     def values_of(self, columns: Columns) -> NDArray[np.int64] | None:
         """Return weight and expected error in units of 1 / UNIT, [2, n]."""
         return np.stack([fixed_point(self.weight(columns)), fixed_point(self.expected_error(columns))])
-
-    def unseen(self, columns: Columns) -> Unseen | None:
-        """Return None: there are no labels."""
-        return None

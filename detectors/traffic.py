@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.bets import Moments
-from detectors.blocks import Unseen
+from detectors.blocks import EmptyBlock
 from detectors.columns import DEFECTS, Columns
 from detectors.layout import BlockSpec, Layout
 from detectors.monitors import Questions
@@ -21,24 +21,16 @@ LATE_TOLERANCE = 0.05
 """A rise of the share of late events by less than this is too small to matter."""
 
 
-class TrafficBlock:
+class TrafficBlock(EmptyBlock):
     """Counts of events. Late events are counted here, in the window that was open, and nowhere else."""
 
     kind: ClassVar[str] = "traffic"
-    cells: int = 0
     sums: tuple[str, ...] = ("events", "late", *DEFECTS)
-
-    def __init__(self, spec: BlockSpec) -> None:
-        self.spec = spec
 
     @classmethod
     def unlearnt(cls) -> BlockSpec:
         """Return the only spec there is."""
         return BlockSpec(cls.kind)
-
-    def cell_of(self, columns: Columns) -> NDArray[np.int64] | None:
-        """Return None: there are no cells."""
-        return None
 
     def values_of(self, columns: Columns) -> NDArray[np.int64] | None:
         """Return a one for each event, and for each of its defects."""
@@ -54,10 +46,6 @@ class TrafficBlock:
         values = np.zeros((len(cls.sums), len(columns)), dtype=np.int64)
         values[cls.sums.index("late")] = 1
         return values
-
-    def unseen(self, columns: Columns) -> Unseen | None:
-        """Return None: there are no labels."""
-        return None
 
 
 class LatenessMonitor:
@@ -86,5 +74,4 @@ class LatenessMonitor:
         self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float, floor: float
     ) -> NDArray[np.float64]:
         """Return the bound of the share."""
-        share = reference.first / np.maximum(reference.n, 1.0)[:, None]
-        return plain_rise_bound(share, reference.n, varied, floor, log_error)
+        return plain_rise_bound(reference.mean, reference.n, varied, floor, log_error)

@@ -8,6 +8,7 @@ import numpy as np
 
 from daemon.audiences import audience_of
 from daemon.settings import MICROSECONDS, Settings
+from daemon.settings.section import DAY_SECONDS
 from detectors.rate import DAYS, Hour, hour_of
 from sinks.alerts import pipeline_alert, pipeline_resolved
 from sinks.database import Connection
@@ -18,7 +19,6 @@ __all__ = ["EVENT_RATE", "RateJob"]
 
 EVENT_RATE = "event_rate"
 """The name of the alert."""
-_DAY_SECONDS = 86_400
 _HOUR_SECONDS = 3600
 _EVERY_SECONDS = 900
 """How much event time passes before a model's hour is looked at again."""
@@ -46,7 +46,7 @@ class RateJob:
         return changed
 
     def _hour(self, connection: Connection, model: str, window_seconds: int, end: int) -> Hour | None:
-        oldest = end - (DAYS * _DAY_SECONDS + 2 * _HOUR_SECONDS) // window_seconds - 1
+        oldest = end - (DAYS * DAY_SECONDS + 2 * _HOUR_SECONDS) // window_seconds - 1
         rows = connection.execute(statement("absence", "traffic"), [model, oldest]).fetchall()
         if not rows:
             return None

@@ -2,7 +2,6 @@
 
 import gzip
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import count
 from pathlib import Path
 from typing import IO
 
@@ -108,10 +107,7 @@ class FileStream:
 
 def _whole_lines(file: IO[bytes]) -> Iterator[bytes]:
     left = b""
-    for _ in count():
-        read = file.read(CHUNK_BYTES)
-        if not read:
-            break
+    while read := file.read(CHUNK_BYTES):
         whole, line_end, rest = read.rpartition(b"\n")
         if not line_end:
             left += read
