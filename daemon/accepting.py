@@ -10,7 +10,7 @@ from detectors.season import Season
 from detectors.state import CohortState
 from sinks import cohorts
 from sinks.controls import lock_exclusive, publish
-from sinks.database import Connection
+from sinks.database import Connection, transaction
 from sinks.errors import BadData, NotFound
 from sinks.statements import statement
 from sinks.windows import Layouts, compress, stored_between, uncompress, window_back
@@ -57,7 +57,7 @@ def accept(
     found = None if version is None else cohorts.find(connection, model, version)
     if found is None or version is None:
         raise NotFound(f"model {model!r}" + (f" with a version {version!r}" if version else ""))
-    with connection.transaction():
+    with transaction(connection):
         # In the order in which reduce takes them: who closes a window waits, and goes on with what is accepted here.
         connection.execute(statement("alerts", "lock_model"), [model])
         row = connection.execute(statement("windows", "hold_cohort"), [found]).fetchone()

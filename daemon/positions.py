@@ -109,7 +109,7 @@ class Positions:
             # The exact range that was lost is told; never skipped in silence.
             title = f"{topic}/{number}: records {offset} to {first - 1} were deleted before they were read"
             evidence = {"first_lost": offset, "last_lost": first - 1, "lost": first - offset}
-            with self._ledger.connection.transaction():
+            with self._ledger.transaction():
                 # Together: a worker that dies in between must not have skipped them in silence.
                 self._ledger.skip(partition, position.epoch, position.start, first)
                 self._tell("records_lost", {**labels, "first": str(offset)}, title, evidence)
@@ -118,7 +118,7 @@ class Positions:
             self._source.seek(partition, first)
             return
         reason = f"the stored offset {offset} lies beyond the end: the topic was recreated or truncated"
-        with self._ledger.connection.transaction():
+        with self._ledger.transaction():
             self._ledger.stop(partition, position.epoch, reason)
             self._tell_stopped(partition, reason, offset)
         del self._held[partition]
@@ -187,7 +187,7 @@ class Positions:
         """Stop what was read of topics that were made anew: the stored offset may lie within them all the same."""
         self._topic_ids |= self._source.topic_ids()
         reason = "the topic was recreated: the stored offset is one of the topic that was"
-        with self._ledger.connection.transaction():
+        with self._ledger.transaction():
             for partition, offset in self._ledger.stop_recreated(self._topic_ids, reason).items():
                 self._tell_stopped(partition, reason, offset)
 

@@ -26,7 +26,7 @@ from detectors.registry import unlearnt_layout
 from detectors.summary import Summary, fold
 from sinks import cohorts
 from sinks.controls import lock_exclusive, next_free_window, publish
-from sinks.database import Connection
+from sinks.database import Connection, transaction
 from sinks.errors import BadData, NotFound
 from sinks.windows import compress
 
@@ -78,7 +78,7 @@ def build(
     )
     if cohort_id is None:
         raise BadData(f"there are {settings.detection.models_cap} models already: see detection.models_cap")
-    with connection.transaction():
+    with transaction(connection):
         lock_exclusive(connection)
         effective_from = next_free_window(connection, model)
         bodies = {"layout": reference.layout.to_json().encode(), "reference": compress(reference.to_bytes())}

@@ -12,7 +12,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from detectors.readings import Transition
-from sinks.database import Connection
+from sinks.database import Connection, transaction
 from sinks.messages import (
     DRIFT,
     Alert,
@@ -93,7 +93,7 @@ def end_past(connection: Connection, name: str, *, hours: float, audience: Audie
 
 def notices(connection: Connection, audience_of: Callable[[str], Audience]) -> int:
     """Write a message for the never-seen values that nobody has been told of; return the number of values."""
-    with connection.transaction():
+    with transaction(connection):
         rows = sorted(connection.execute(statement("alerts", "take_novel"), [_NOTICES]).fetchall())
         for (model, kind), found in groupby(rows, key=lambda row: (row[0], row[1])):
             values = [(row[2], row[3], row[4]) for row in found]
@@ -106,7 +106,7 @@ def repeats(connection: Connection, *, hours: float, audience_of: Callable[[str]
     due = connection.execute(statement("alerts", "due_repeats"), [hours * 3600]).fetchall()
     count = 0
     for incident_id, model in due:
-        with connection.transaction():
+        with transaction(connection):
             _lock(connection, model)
             # Another process may have done it, or the incident may be over, since we looked.
             still = connection.execute(statement("alerts", "due_repeats"), [hours * 3600]).fetchall()
@@ -314,7 +314,7 @@ def _pipeline(
     audience: Audience,
 ) -> None:
     identity = {"alertname": name, **labels}
-    with connection.transaction():
+    with transaction(connection):
         _lock(connection, "")
         known = _alert(connection, fingerprint(identity))
         fires = known is not None and known.state == "firing"

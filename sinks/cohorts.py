@@ -5,7 +5,7 @@ from collections.abc import Callable
 from detectors.layout import Layout
 from detectors.state import CohortState
 from sinks.controls import ALWAYS, lock_exclusive, publish
-from sinks.database import Connection
+from sinks.database import Connection, transaction
 from sinks.errors import BadSettings
 from sinks.statements import statement
 from sinks.windows import uncompress
@@ -64,7 +64,7 @@ def register(
     BadSettings
         The model is registered with windows of another length.
     """
-    with connection.transaction():
+    with transaction(connection):
         # The lock is also what makes ids of control records visible in order.
         lock_exclusive(connection)
         known = find(connection, model, version)

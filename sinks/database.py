@@ -12,12 +12,13 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from psycopg.abc import Buffer
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 from psycopg.types.datetime import TimestamptzLoader
 
 from sinks.errors import DatabaseUnavailable, Fenced, NotPermitted, TablesInUse, WrongDatabaseVersion
 
-__all__ = ["Connection", "check_version", "connect", "faults_as_ours", "upgrade"]
+__all__ = ["Connection", "check_version", "connect", "faults_as_ours", "transaction", "upgrade"]
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -32,6 +33,8 @@ _PARAMETERS = {
 }
 """What the URL does not say, in seconds; the last in milliseconds."""
 _LOCK_SECONDS = 30
+_IDLE_SECONDS = 300.0
+"""More than is ever computed between two statements."""
 
 
 class _UtcLoader(TimestamptzLoader):
@@ -67,6 +70,21 @@ def _open(url: str, name: str, *, autocommit: bool) -> Connection:
 
 
 @contextmanager
+def transaction(connection: Connection, *, idle_seconds: float = _IDLE_SECONDS) -> Iterator[None]:
+    """Open a transaction that the server ends once it has waited so long for its next statement.
+
+    Without that a process that stands still, or its whole machine, would keep its locks from all others. Set anew
+    in each, since the session may be a pooler's; within another transaction, that one's holds.
+    """
+    outermost = connection.info.transaction_status == TransactionStatus.IDLE
+    with connection.transaction():
+        if outermost:
+            limit = f"SET LOCAL idle_in_transaction_session_timeout = {max(1, round(idle_seconds * 1000))}"
+            connection.execute(limit.encode())
+        yield
+
+
+@contextmanager
 def faults_as_ours() -> Iterator[None]:
     """Turn the database's faults into ours: it is gone, or things changed under our hands (then act as fenced)."""
     try:
@@ -80,7 +98,7 @@ def faults_as_ours() -> Iterator[None]:
         raise Fenced(str(error).strip()) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise NotPermitted(f"({str(error).strip()})") from error
-    except psycopg.OperationalError as error:
+    except (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout) as error:
         raise DatabaseUnavailable(str(error).strip()) from error
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from sinks.database import Connection
+from sinks.database import Connection, transaction
 from sinks.errors import BadData
 from sinks.statements import statement
 
@@ -92,6 +92,6 @@ def sending(connection: Connection, letter: Letter) -> Iterator[bool]:
 
     Somebody else who sends the same one waits for the end of this block, and then does not.
     """
-    with connection.transaction():
+    with transaction(connection):
         key = [letter.topic, letter.partition, letter.first, letter.reason, letter.resent_at]
         yield connection.execute(statement("dead_letters", "mark"), key).rowcount == 1

@@ -10,7 +10,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from sinks.controls import lock_exclusive
-from sinks.database import Connection
+from sinks.database import Connection, transaction
 from sinks.errors import NotFound
 from sinks.statements import statement
 
@@ -43,7 +43,7 @@ def forget(
     NotFound
         Nothing is known of such an event, and it was not forgotten before.
     """
-    with connection.transaction():
+    with transaction(connection):
         # Waits for the commits under way, which may hold the event, and lets later ones see that it is forgotten.
         lock_exclusive(connection)
         row = connection.execute(statement("forget", "before"), {"digest": digest, "model": model}).fetchone()

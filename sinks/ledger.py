@@ -6,11 +6,12 @@ where the worker left it, the worker is *fenced*: nothing is written, and it rea
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from sinks import effects as effects_of
 from sinks.controls import Controls, lock_shared
-from sinks.database import Connection, faults_as_ours
+from sinks.database import Connection, faults_as_ours, transaction
 from sinks.effects import Effects, Partition
 from sinks.errors import Fenced, Outdated
 from sinks.statements import statement
@@ -51,7 +52,7 @@ class Move:
 
 def watermark(connection: Connection, topics: Sequence[str]) -> int | None:
     """Return the greatest event time that every partition has reached; None if one has not begun."""
-    with connection.transaction():
+    with transaction(connection):
         connection.execute(statement("ledger", "lock_partitions_shared"))
         row = connection.execute(statement("ledger", "watermarks"), [list(topics)]).fetchone()
     if row is None or row[0] == 0 or row[1] < row[0]:
@@ -82,9 +83,13 @@ class Ledger:
         self._claimed: dict[Partition, int] = {}
         self._tried: dict[Partition, int] = {}
 
+    def transaction(self) -> AbstractContextManager[None]:
+        """Return a transaction that lets go of its partitions with their lease, should this process stand still."""
+        return transaction(self.connection, idle_seconds=self._lease_seconds)
+
     def add_partitions(self, partitions: Collection[Partition], topics: Sequence[str]) -> None:
         """Make sure every partition has a row before anybody reads the watermarks."""
-        with faults_as_ours(), self.connection.transaction():
+        with faults_as_ours(), self.transaction():
             self.connection.execute(statement("ledger", "lock_partitions"))
             self.connection.execute(
                 statement("ledger", "add_partitions"), {**_names(partitions), "all_topics": list(topics)}
@@ -134,7 +139,7 @@ class Ledger:
             No answer: whether it was committed is for the stored offsets to tell.
         """
         connection = self.connection
-        with faults_as_ours(), connection.transaction():
+        with faults_as_ours(), self.transaction():
             lock_shared(connection)
             controls.refresh(connection)
             rows = connection.execute(statement("ledger", "positions"), _names(moves)).fetchall()

@@ -13,7 +13,7 @@ from daemon.rereading import RecordReader
 from daemon.settings import Settings
 from sinks import partitions
 from sinks.alerts import pipeline_resolved
-from sinks.database import Connection
+from sinks.database import Connection, transaction
 from sinks.errors import BadData, NotFound
 from sinks.messages import iso
 from sinks.partitions import Standing
@@ -91,7 +91,7 @@ def resume(
 
 def _resume(settings: Settings, connection: Connection, standing: Standing, to: int) -> None:
     labels = {"topic": standing.topic, "partition": str(standing.partition)}
-    with connection.transaction():
+    with transaction(connection):
         if not partitions.resume(connection, standing, to, settings.kafka.topics):
             raise BadData("Somebody else has just resumed it.")
         pipeline_resolved(connection, "partition_stopped", labels, audience=audience_of(settings, "*"))

@@ -4,7 +4,7 @@ from daemon.settings import MICROSECONDS, Settings
 from detectors.selection import Pace, initial_pace, next_pace
 from sinks.candidates import ClosedTraffic, ModelRow, day_of, newly_closed, queued
 from sinks.controls import ALWAYS, Controls, lock_exclusive, next_free_window, publish
-from sinks.database import Connection
+from sinks.database import Connection, transaction
 from sinks.windows import Layouts
 
 __all__ = ["SELECTION", "Pacer", "Traffic"]
@@ -74,7 +74,7 @@ class Pacer:
         if pace is None:
             self._considered[model.name] = window
             return None
-        with connection.transaction():
+        with transaction(connection):
             # Ingest commits wait for this lock, so only what must be under it comes after it.
             lock_exclusive(connection)
             self._controls.refresh(connection)

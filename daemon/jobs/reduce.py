@@ -16,7 +16,7 @@ from detectors.reference import Reference
 from detectors.summary import Summary
 from sinks import alerts, metrics
 from sinks.controls import ControlRecord, Controls, lock_exclusive, next_free_window, publish
-from sinks.database import Connection
+from sinks.database import Connection, transaction
 from sinks.ledger import watermark
 from sinks.statements import statement
 from sinks.windows import (
@@ -77,7 +77,7 @@ class ReduceJob:
     def _reduce(
         self, connection: Connection, layouts: Layouts, cohort_id: int, model: str, version: str, bound: int
     ) -> int:
-        with connection.transaction():
+        with transaction(connection):
             # The model's row before the control lock, as everywhere: alerts and publishing below need both.
             connection.execute(statement("alerts", "lock_model"), [model])
             row = connection.execute(statement("windows", "lock_cohort"), [cohort_id]).fetchone()

@@ -8,7 +8,7 @@ from daemon.settings import Settings
 from detectors.selection import Pace, initial_pace, second_phase
 from sinks.candidates import NEVER_SEEN, Candidate, Decision, decide, lock_model, models, queued, undecided
 from sinks.controls import Controls
-from sinks.database import Connection
+from sinks.database import Connection, transaction
 
 __all__ = ["SelectJob"]
 
@@ -44,7 +44,7 @@ class SelectJob:
     def _select(self, connection: Connection, model: str) -> int:
         count = 0
         while True:
-            with connection.transaction():
+            with transaction(connection):
                 if not lock_model(connection, model):
                     return count
                 candidates = undecided(connection, model, _BATCH)

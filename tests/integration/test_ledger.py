@@ -84,6 +84,25 @@ def letter(offset: int, reason: str = "not_json") -> DeadLetter:
     return DeadLetter(TOPIC, 0, offset, reason, "bad", b"0123456789")
 
 
+def test_who_stands_still_in_a_commit_loses_its_partitions_with_its_lease(
+    database: str, open_ledger: Callable[[str], Ledger]
+) -> None:
+    still, other = open_ledger("still"), open_ledger("other")
+    still.add_partitions([ZERO], [TOPIC])
+    claim = still.claim([ZERO], leased=False)[ZERO]
+    commit(still, {ZERO: Move(claim.epoch, None, 10, 5)})
+
+    def stands_still() -> bool:
+        time.sleep(LEASE_SECONDS + 0.1)
+        claims = other.claim([ZERO], leased=True)
+        assert claims[ZERO].next_offset == 10
+        return True
+
+    with pytest.raises(DatabaseUnavailable, match="idle-in-transaction"):
+        still.commit({ZERO: Move(claim.epoch, 10, 20, 6)}, Effects(), Controls(), stands_still)
+    assert query(database, "SELECT next_offset, owner FROM partition") == [(10, "other")]
+
+
 def test_a_lost_reply_to_commit_doubles_nothing(database: str, open_ledger: Callable[[str], Ledger]) -> None:
     with connect(database, name="test") as connection:
         cohort = add_model(connection)
