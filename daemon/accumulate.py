@@ -19,9 +19,10 @@ from daemon.settings import Settings
 from detectors import selection
 from detectors.classes import ClassesBlock
 from detectors.columns import DRAWS, Columns, uniform
+from detectors.folding import fold_into
 from detectors.layout import Layout
 from detectors.selection import Pace, SelectionBlock
-from detectors.summary import Summary, fold
+from detectors.summary import Summary
 from detectors.traffic import TrafficBlock
 from sinks.controls import Controls
 from sinks.effects import NEVER_SEEN, NOVEL_EVENTS, Candidate, DeadLetter, Effects, PartRow
@@ -32,9 +33,9 @@ __all__ = ["Accumulation"]
 
 NOVEL_VALUES = 64
 """Never-seen values of one model that one commit may nominate events for."""
-_GROUP_EVENTS, _MOST_BUFFERS = 32, 8
-"""Counting a group (a cohort's window) costs as much as reading so many events of it: where there are very many groups
-events wait until each has as many, up to so many times what is buffered otherwise."""
+_GROUP_EVENTS, _MOST_BUFFERS = 400, 8
+"""Counting a group (a cohort's window) costs as much as reading a hundred events: where there are many groups, events
+wait until each has several times as many, up to so many times what is buffered otherwise."""
 _NOMINATE, _SELECT, _ORDER = (DRAWS.index(name) for name in ("nominate", "select", "order"))
 
 
@@ -173,7 +174,7 @@ class Accumulation:
             part = self._parts[cohort.id, open_window] = (layout_id, Summary.empty(layout))
         elif part[0] != layout_id:
             raise Outdated("a layout for a window in hand was published")
-        part[1].add(fold(layout, columns, late=late))
+        fold_into(part[1], columns, late=late)
         if self.nominating:
             self._nominate(batch, rows, columns, cohort, window, layout)
         return reader

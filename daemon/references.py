@@ -19,11 +19,12 @@ from daemon.settings import Settings
 from detectors import growth
 from detectors.classes import ClassesBlock
 from detectors.columns import Columns
+from detectors.folding import fold_into
 from detectors.layout import WHOLE, BlockSpec, Layout
 from detectors.origins import Origin, origins
 from detectors.reference import Reference
 from detectors.registry import unlearnt_layout
-from detectors.summary import Summary, fold
+from detectors.summary import Summary
 from sinks import cohorts
 from sinks.controls import lock_exclusive, next_free_window, publish
 from sinks.database import Connection, transaction
@@ -128,7 +129,7 @@ def read(settings: Settings, path: Path, model: str, progress: Callable[[int], N
     def counted(layout: Layout) -> Summary:
         summary = Summary.empty(layout)
         for columns in _columns(settings, path, model, layout, progress):
-            summary.add(fold(layout, columns))
+            fold_into(summary, columns)
             classes.update(columns.predicted.names)
             segments.update(f"{key}={name}" for key, tag in columns.tags.items() for name in tag.names)
         return summary

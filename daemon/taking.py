@@ -37,7 +37,7 @@ _PIECE = 32
 """Records that are taken one by one if one of them is not regular."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Cohort:
     """One version of one model, as it is registered."""
 

@@ -17,6 +17,8 @@ Unseen = tuple[NDArray[np.intp], Categories]
 class Block(Protocol):
     """One family of questions: cells of which an event falls into at most one, and sums of bounded values.
 
+    A block has cells of the one kind or of the other.
+
     What a block computes for an event must not depend on the events around it: only exact or elementwise
     IEEE operations (+, -, *, /, sqrt, comparisons), no sums of floats, no BLAS, no exp or log.
     """
@@ -25,6 +27,8 @@ class Block(Protocol):
     spec: BlockSpec
     cells: int
     """Number of count cells."""
+    whole_cells: int
+    """Number of cells in which events of the whole model are counted, and no segment's; any number for an event."""
     sums: tuple[str, ...]
     """Names of the sums, in units of 1 / UNIT for measured values and of 1 for counts."""
 
@@ -37,6 +41,10 @@ class Block(Protocol):
 
     def cell_of(self, columns: Columns) -> NDArray[np.int64] | None:
         """Return each event's cell [n], -1 for none; None if the block has no cells."""
+        ...
+
+    def whole_counts_of(self, columns: Columns) -> NDArray[np.int64] | None:
+        """Return how many events are in each cell of the whole model [whole_cells]; None if the block has none."""
         ...
 
     def values_of(self, columns: Columns) -> NDArray[np.int64] | None:
@@ -53,6 +61,7 @@ class EmptyBlock:
 
     kind: ClassVar[str]
     cells: int = 0
+    whole_cells: int = 0
     sums: tuple[str, ...] = ()
 
     def __init__(self, spec: BlockSpec) -> None:
@@ -60,6 +69,10 @@ class EmptyBlock:
 
     def cell_of(self, columns: Columns) -> NDArray[np.int64] | None:
         """Return None: there are no cells."""
+        return None
+
+    def whole_counts_of(self, columns: Columns) -> NDArray[np.int64] | None:
+        """Return None: there are none."""
         return None
 
     def values_of(self, columns: Columns) -> NDArray[np.int64] | None:

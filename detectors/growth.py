@@ -15,11 +15,12 @@ from detectors.classes import ClassesBlock
 from detectors.confidence import ConfidenceBlock
 from detectors.embeddings import PROJECTIONS
 from detectors.fields import FieldsBlock, path_of
+from detectors.folding import SEGMENT
 from detectors.layout import BlockSpec, Layout
 from detectors.numbers import NumberBlock
 from detectors.pairs import PairsBlock
 from detectors.selection import UNCERTAINTY, SelectionBlock
-from detectors.summary import SEGMENT, Summary, sampled_fields, sketch_name
+from detectors.summary import Summary, sampled_fields, sketch_name
 
 __all__ = ["FIELDS_KNOWN", "LEARNING_WINDOWS", "beyond", "finished", "grown", "learnt", "reached", "with_fields"]
 

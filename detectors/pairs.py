@@ -60,7 +60,7 @@ class PairsBlock(EmptyBlock):
 
     def __init__(self, spec: BlockSpec) -> None:
         self.spec = spec
-        self.cells = 2 * len(spec.pairs)
+        self.whole_cells = 2 * len(spec.pairs)
         fields = len(spec.edges) // 2
         self._fields = spec.labels[:fields]
         self._classes = {label: position for position, label in enumerate(spec.labels[fields:])}
@@ -115,8 +115,8 @@ class PairsBlock(EmptyBlock):
             pairs=tuple(sorted((number[one], number[other]) for one, other in chosen)),
         )
 
-    def counts_of(self, columns: Columns) -> NDArray[np.int64]:
-        """Return how many events are in each cell [cells].
+    def whole_counts_of(self, columns: Columns) -> NDArray[np.int64]:
+        """Return how many events are in each cell [whole_cells].
 
         Bits of 64 events are one word: XOR, AND and a count of ones.
         """
@@ -180,9 +180,10 @@ class PairsMonitor:
 
     def moments(self, summary: "Summary", reference: Layout) -> Moments:
         """Return the number of events, and how many of them are in each cell; of segments nothing is known."""
-        n = np.zeros_like(summary.events)
-        n[0] = summary.events[0]
-        return Moments.of_counts(n, summary.cells(PairsBlock.kind))
+        cells = summary.cells(PairsBlock.kind)
+        n, counts = np.zeros_like(summary.events), np.zeros((len(summary.events), cells.shape[1]), dtype=np.int64)
+        n[0], counts[0] = summary.events[0], cells[0]
+        return Moments.of_counts(n, counts)
 
     def bounds(
         self, reference: Moments, varied: Variation, falling: NDArray[np.bool_], log_error: float, floor: float

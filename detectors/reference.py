@@ -144,7 +144,7 @@ def aligned(summary: Summary, layout: Layout) -> Summary | None:
         cells = summary.cells(old.kind, old.field)
         if cells.shape[1]:
             counts = result.cells(new.kind, new.field)
-            counts[:rows, : cells.shape[1] - 1] = cells[:, :-1]
-            counts[:rows, -1] = cells[:, -1]
+            counts[: len(cells), : cells.shape[1] - 1] = cells[:, :-1]
+            counts[: len(cells), -1] = cells[:, -1]
     result.sums[:rows, : summary.sums.shape[1]] = summary.sums
     return result

@@ -11,9 +11,10 @@ from daemon.fields import FieldReader
 from daemon.records import Records
 from daemon.settings import Settings
 from detectors import growth
+from detectors.folding import fold
 from detectors.layout import WHOLE, Layout
 from detectors.registry import unlearnt_layout
-from detectors.summary import Summary, fold
+from detectors.summary import Summary
 
 __all__ = ["VERSION", "as_records", "learnt_layout", "summary_of"]
 

@@ -21,10 +21,10 @@ from daemon.fields import FieldReader
 from daemon.settings import Settings
 from detectors.alarms import update
 from detectors.bets import Moments
+from detectors.folding import fold
 from detectors.monitors import Nulls
 from detectors.reference import Reference
 from detectors.state import MonitorState
-from detectors.summary import fold
 from detectors.tolerance import Variation
 from sinks.windows import compress
 

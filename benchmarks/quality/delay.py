@@ -25,9 +25,9 @@ from benchmarks.quality.cohorts import Cohort, columns_of, layout_of
 from benchmarks.quality.streams import SIGNALS, STREAMS, Floats, Stream, draw, inside, quiet
 from benchmarks.report import Goal, print_table
 from detectors.columns import Categories, Columns
+from detectors.folding import fold
 from detectors.monitors import MINIMUM_EVENTS
 from detectors.reference import Reference
-from detectors.summary import fold
 
 __all__ = ["GOALS", "run"]
 

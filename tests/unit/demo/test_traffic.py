@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,8 +15,11 @@ from daemon.records import Records
 from daemon.settings import Settings
 from detectors.budget import Budget
 from detectors.cohort import CohortState, step
+from detectors.folding import fold
 from detectors.readings import Transition
-from detectors.summary import Summary, fold
+
+if TYPE_CHECKING:
+    from detectors.summary import Summary
 
 START = 1_760_000_400
 SETTINGS = Settings.model_validate({"model": {MODEL: {"segments": ["camera"]}}})

@@ -11,11 +11,11 @@ from detectors.ambiguity import AmbiguityBlock
 from detectors.budget import Budget
 from detectors.columns import DRAWS, UNIT, Categories, Columns
 from detectors.confidence import SURE, ConfidenceBlock, ConfidenceSharesMonitor
+from detectors.folding import fold
 from detectors.layout import WHOLE, BlockSpec, Layout
 from detectors.monitors import observe, questions_of
 from detectors.probabilities import entropy, top_two
 from detectors.reference import Reference
-from detectors.summary import fold
 from detectors.traffic import TrafficBlock
 from tests.unit.detectors.streams import Stream, fired, status
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from detectors import growth
 from detectors.columns import DRAWS, Categories, Columns
 from detectors.embeddings import LARGEST, PROJECTIONS, projections
+from detectors.folding import fold
 from detectors.numbers import NumberBlock
 from detectors.reference import Reference
 from detectors.registry import unlearnt_layout
-from detectors.summary import fold
 from tests.unit.detectors.streams import MONTH, Stream, fired
 
 DIMENSIONS = 64

@@ -1,7 +1,7 @@
 """Features and tags: learnt from the stream, and each way in which they can go wrong told by its own monitor."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -12,14 +12,17 @@ from detectors.categories import CategoryBlock
 from detectors.cohort import step
 from detectors.columns import DRAWS, Categories, Columns, Sightings
 from detectors.fields import FieldsBlock
+from detectors.folding import fold
 from detectors.layout import BlockSpec, Layout
 from detectors.monitors import questions_of
 from detectors.numbers import NumberBlock, NumbersMonitor, RangeMonitor
 from detectors.reference import Reference
 from detectors.registry import unlearnt_layout
-from detectors.summary import Summary, fold
 from detectors.traffic import TrafficBlock
 from tests.unit.detectors.streams import Stream, fired
+
+if TYPE_CHECKING:
+    from detectors.summary import Summary
 
 AGE, COLOUR, USER = "features.age", "features.colour", "tags.user"
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from detectors import growth
 from detectors.cohort import step
 from detectors.columns import DRAWS, Categories, Columns
+from detectors.folding import fold
 from detectors.layout import Layout
 from detectors.numbers import NumberBlock
 from detectors.pairs import PairsBlock
@@ -17,7 +18,6 @@ from detectors.readings import STATUSES
 from detectors.reference import Reference, aligned
 from detectors.registry import unlearnt_layout
 from detectors.state import CohortState
-from detectors.summary import fold
 from sinks.windows import compress
 from tests.unit.detectors.streams import MONTH, Stream, fired
 
@@ -188,8 +188,8 @@ def test_many_events_are_counted_as_one_by_one() -> None:
     random = np.random.default_rng(9)
     columns = columns_of(random, 5000, World(missing=0.1))
     block = PairsBlock(learnt_layout(random, World()).block("pairs"))
-    one_by_one = [block.counts_of(columns.take(np.array([row]))) for row in range(5000)]
-    assert (block.counts_of(columns) == np.sum(one_by_one, axis=0)).all()
+    one_by_one = [block.whole_counts_of(columns.take(np.array([row]))) for row in range(5000)]
+    assert (block.whole_counts_of(columns) == np.sum(one_by_one, axis=0)).all()
 
 
 def test_segments_are_not_asked() -> None:
