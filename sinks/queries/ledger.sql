@@ -113,7 +113,7 @@ WHERE topic = ANY(%s) AND stopped_reason IS NULL
 
 -- name: add_parts
 INSERT INTO part (cohort_id, "window", layout_id, events, body)
-SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bytea[])
+SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %b::bytea[])
 
 -- name: count_dead_letters
 INSERT INTO dead_letter_total AS t (topic, partition, reason, count)
@@ -125,7 +125,7 @@ RETURNING topic, partition, reason, count
 INSERT INTO dead_letter (topic, partition, first_offset, last_offset, count, reason, detail, size, value)
 SELECT * FROM unnest(
     %s::text[], %s::integer[], %s::bigint[], %s::bigint[], %s::bigint[],
-    %s::text[], %s::text[], %s::bigint[], %s::bytea[]
+    %s::text[], %s::text[], %s::bigint[], %b::bytea[]
 )
 
 -- name: count_skipped
@@ -148,7 +148,7 @@ RETURNING id, model, event_id
 
 -- name: add_payloads
 INSERT INTO payload (candidate_id, event, truncated)
-SELECT * FROM unnest(%s::bigint[], %s::bytea[], %s::boolean[])
+SELECT * FROM unnest(%s::bigint[], %b::bytea[], %s::boolean[])
 
 -- name: forgotten
 SELECT digest, model FROM forgotten WHERE digest = ANY(%s)
