@@ -95,7 +95,8 @@ def _replay(trial: Trial) -> str:
             rows: list[tuple[int, int]] = connection.execute("SELECT partition, next_offset FROM partition").fetchall()
         return dict(rows) == trial.feed.ends
 
-    trial.wait_for(done, "the replay at the end")
+    # Nothing is promised of how soon, and each start takes seconds on a busy machine.
+    trial.wait_for(done, "the replay at the end", 600)
     reader.terminate()
     finish(load(config), publishing=False)
     return url
