@@ -10,24 +10,23 @@ from numpy.typing import NDArray
 from detectors.alarms import Watch, update
 from detectors.bets import CERTAIN
 from detectors.budget import Budget
+from detectors.calibrating import measure
 from detectors.effects import effects_of
 from detectors.evidence import FLOOR
 from detectors.layout import Layout
-from detectors.learning import HISTORY_WINDOWS, History, Windows, calibrate, learn
-from detectors.monitors import Monitor, Nulls, nulls, observe, questions_of, readable, rows_of, watches
-from detectors.readings import OK, Contributor, Reading, Readings, Transition
+from detectors.learning import History, Windows, learn
+from detectors.monitors import observe, questions_of, readable, rows_of, watches
+from detectors.nulls import nulls_in_force
+from detectors.readings import Contributor, Reading, Readings, Transition
 from detectors.reference import Reference
 from detectors.registry import MONITORS
-from detectors.state import NO_WINDOW, QUIET_WINDOWS, CohortState, MonitorState
+from detectors.state import CohortState, MonitorState
 from detectors.summary import Summary
 from detectors.tables import blank, column, table
 from detectors.tolerance import Variation
 from detectors.transitions import changed, dropped
 
 __all__ = ["CohortState", "Contributor", "History", "Reading", "Readings", "Step", "Transition", "step"]
-
-CALM = 0.5
-"""Evidence below this part of the (logarithmic) threshold is calm enough to calibrate on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,7 +100,7 @@ def step(
         else blank(monitor, summary, thresholds[:, position])
         for position, monitor in enumerate(MONITORS)
     ]
-    _calibrate(after, list(watching.values()), windows, reference)
+    measure(after, list(watching.values()), windows, reference)
     return Step(after, table(layout, MONITORS, columns, effects_of(summary, reference)), tuple(transitions), None)
 
 
@@ -129,30 +128,12 @@ def _learning(
     return Step(after, readings, transitions, proposal)
 
 
-def _components(reference: Reference) -> int:
-    """Return the number of components of all monitors in one segment."""
-    return sum(len(questions_of(monitor, reference.layout).names) for monitor in MONITORS)
-
-
-def _nulls(
-    monitor: Monitor,
-    reference: Reference,
-    segments: tuple[str, ...],
-    varied: Variation,
-    hour: int,
-    tolerances: Mapping[str, float],
-) -> Nulls:
-    """Return what a monitor tests in those of the ``segments`` that it is asked about."""
-    asked = segments[: questions_of(monitor, reference.layout).rows(len(segments))]
-    return nulls(monitor, reference, asked, varied, _components(reference), hour, tolerances.get(monitor.name))
-
-
 def _fresh(layout: Layout, reference: Reference, window: int, tolerances: Mapping[str, float]) -> CohortState:
     """Return the state with which a reference comes into force."""
     fresh = CohortState.fresh(reference.digest, layout.segments)
     fresh.tolerances = dict(tolerances)
     fresh.hour = reference.hour(window)
-    fresh.calibrated[:] = reference.calibration is not None
+    fresh.calibrated[:] = reference.windows if reference.calibration is not None else 0
     named = np.array([segment in reference.layout.segments for segment in layout.segments])
     for monitor in MONITORS:
         questions = questions_of(monitor, reference.layout)
@@ -167,12 +148,12 @@ def _fresh(layout: Layout, reference: Reference, window: int, tolerances: Mappin
             varied = Variation.unknown(len(rows), len(names))
         else:
             varied = known.take(rows)
-        null = _nulls(monitor, reference, layout.segments, varied, fresh.hour, tolerances)
+        null = nulls_in_force(monitor, reference, layout.segments, varied, fresh.hour, tolerances)
         fresh.monitors[monitor.name] = MonitorState.fresh(names, null, varied, window)
         # A segment that is compared with the whole model, or was too sparse, has yet to show how it varies.
         own = named[:asked] & ((rows > 0) | (np.arange(asked) == 0))
         watched = (null.bound < CERTAIN).any(axis=1)
-        fresh.calibrated[:asked] &= ~watched | (own & varied.measured)
+        fresh.calibrated[:asked] *= ~watched | (own & varied.measured)
     return fresh
 
 
@@ -203,7 +184,7 @@ def _grown(
     grown.calibrated = np.concatenate([state.calibrated, fresh.calibrated[rows:]])
     if _missing(state, reference):
         # The windows that others were calibrated on did not measure what begins now.
-        grown.calibrated[:rows] &= fresh.calibrated[:rows]
+        grown.calibrated[:rows] = np.minimum(grown.calibrated[:rows], fresh.calibrated[:rows])
     for name, begun in fresh.monitors.items():
         mine = grown.monitors.get(name)
         grown.monitors[name] = begun if mine is None else mine.joined(begun.rows(slice(rows, None)))
@@ -222,7 +203,7 @@ def _set(state: CohortState, reference: Reference, hour: int, tolerances: Mappin
         mine = state.monitors.get(monitor.name)
         again = tolerances.get(monitor.name) != state.tolerances.get(monitor.name)
         if mine is not None and (again or state.hour != hour):
-            null = _nulls(monitor, reference, state.segments, mine.varied, hour, tolerances)
+            null = nulls_in_force(monitor, reference, state.segments, mine.varied, hour, tolerances)
             mine.mean, mine.bound = null.mean, null.bound
             if again:
                 mine.log_r[:], mine.log_reverse[:] = FLOOR, FLOOR
@@ -232,41 +213,3 @@ def _set(state: CohortState, reference: Reference, hour: int, tolerances: Mappin
 def _missing(state: CohortState, reference: Reference) -> bool:
     """Return whether a monitor of the reference has no state yet: it, or what it asks, is newer than the state."""
     return any(monitor.name not in state.monitors for monitor in MONITORS if watches(monitor, reference.layout))
-
-
-def _calibrate(state: CohortState, watching: list[Watch], windows: Windows, reference: Reference) -> None:
-    """Note which segments had a window without an alarm, and measure those that have had enough of them."""
-    quiet = windows.summary.events > 0
-    calm = np.ones_like(quiet)
-    for watch in watching:
-        asked = slice(len(watch.state.status))
-        quiet[asked] &= watch.state.status == OK
-        calm[asked] &= watch.updated.log_evidence < CALM * watch.log_threshold
-    noted = quiet & ~state.calibrated
-    state.quiet[noted, :-1] = state.quiet[noted, 1:]
-    state.quiet[noted, -1] = windows.window
-    oldest = state.quiet[:, 0]
-    reachable = (oldest != NO_WINDOW) & (oldest > windows.window - HISTORY_WINDOWS)
-    ready = noted & calm & reachable
-    if not ready.any():
-        return
-    stored = windows.last()
-    at = np.array([window for window, _ in stored], dtype=np.int64)
-    wanted: NDArray[np.bool_] = (at[:, None, None] == state.quiet).any(axis=2) & ready
-    complete = wanted.sum(axis=0) >= QUIET_WINDOWS
-    state.quiet[ready & ~complete] = NO_WINDOW
-    ready &= complete
-    measured = calibrate(reference, windows.layout, stored, dict(zip(at.tolist(), wanted, strict=True)))
-    for watch in watching:
-        mine = watch.state
-        found = measured[watch.monitor.name].take(np.arange(len(mine.status)))
-        changed_rows = ready[: len(mine.status)] & found.measured
-        mine.varied = mine.varied.replaced(changed_rows, found)
-        null = _nulls(watch.monitor, reference, state.segments, mine.varied, state.hour, state.tolerances)
-        column_of = changed_rows[:, None]
-        mine.mean = np.where(column_of, null.mean, mine.mean)
-        mine.bound = np.where(column_of, null.bound, mine.bound)
-        # What was won by untempered bets against narrower tolerances is no evidence under the new ones.
-        mine.log_r = np.where(column_of[..., None], FLOOR, mine.log_r)
-    state.calibrated |= ready
-    state.quiet[ready] = NO_WINDOW

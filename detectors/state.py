@@ -110,7 +110,8 @@ class CohortState:
 
     ``reference``: digest of the reference it was made for, "" while learning. ``segments``: names, in order.
     ``learning``: windows counted so far for a reference. ``quiet``: each segment's last windows without an
-    alarm [segments, QUIET_WINDOWS], the oldest first, NO_WINDOW in front, until it is ``calibrated``.
+    alarm [segments, QUIET_WINDOWS], the oldest first, NO_WINDOW in front, until it is
+    ``calibrated``: the number of windows its variation was measured on, 0 until then [segments].
     ``tolerances``: by monitor, those that a person had set when the nulls in force were made; ``hour``: of the
     reference, for which they were made. ``adapters``: the detectors of other libraries, by name; no reference concerns
     them.
@@ -120,7 +121,7 @@ class CohortState:
     segments: tuple[str, ...]
     learning: tuple[int, ...]
     quiet: NDArray[np.int64]
-    calibrated: NDArray[np.bool_]
+    calibrated: NDArray[np.int32]
     monitors: dict[str, MonitorState] = field(default_factory=dict)
     tolerances: dict[str, float] = field(default_factory=dict)
     hour: int = 0
@@ -135,7 +136,7 @@ class CohortState:
             segments,
             (),
             np.full((rows, QUIET_WINDOWS), NO_WINDOW, dtype=np.int64),
-            np.zeros(rows, dtype=np.bool_),
+            np.zeros(rows, dtype=np.int32),
         )
 
     def copy(self) -> "CohortState":
@@ -197,9 +198,15 @@ class CohortState:
             tuple(meta["segments"]),
             tuple(meta["learning"]),
             arrays["quiet"],
-            arrays["calibrated"],
+            _windows_of(arrays["calibrated"]),
             monitors,
             meta.get("tolerances", {}),
             meta.get("hour", 0),
             from_stored(meta.get("adapters", {}), arrays),
         )
+
+
+def _windows_of(calibrated: NDArray[np.generic]) -> NDArray[np.int32]:
+    """Return on how many windows segments were calibrated; older states say only whether they were."""
+    windows: NDArray[np.int32] = calibrated.astype(np.int32)
+    return windows * QUIET_WINDOWS if calibrated.dtype == np.bool_ else windows
