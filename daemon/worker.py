@@ -163,7 +163,7 @@ class Worker:
         if self._positions.any_moved():
             # Commits that take long are to grow, not to follow each other with one poll in each.
             rest = self._commit_took * (1 - _COMMITTING) / _COMMITTING
-            return waited >= max(ingest.commit_seconds, min(rest, _LONGEST_WAIT_SECONDS))
+            return waited >= max(ingest.commit_seconds, min(rest, _LONGEST_WAIT_SECONDS, ingest.lease_seconds / 3))
         return waited >= min(_HEARTBEAT_SECONDS, ingest.lease_seconds / 3)
 
     def _commit(self, *, alone: bool = False) -> None:

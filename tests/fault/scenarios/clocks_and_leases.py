@@ -18,7 +18,6 @@ SLACK_SECONDS = 6
 def clock_is_set(trial: Trial) -> None:
     """Set the clocks of all processes forth and back, two of them on one static assignment."""
     trial.configure('assignment = "static"')
-    alter(trial, ("[ingest]\n", f"[ingest]\nlease_seconds = {LEASE_SECONDS}\n"))
     jobs = trial.start("jobs", clock=True)
     for _ in range(2):
         trial.start(clock=True)
