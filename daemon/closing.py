@@ -12,16 +12,20 @@ from detectors import growth
 from detectors.adapters.watch import watch
 from detectors.budget import Budget
 from detectors.cohort import CohortState, Step, step
+from detectors.confidence import ConfidenceMonitor
 from detectors.layout import Layout
 from detectors.learning import History, made
 from detectors.reference import Reference, aligned
 from detectors.summary import Summary
 from sinks.controls import ControlRecord
 
-__all__ = ["LAYOUT_MARGIN", "Closing"]
+__all__ = ["CALIBRATED", "LAYOUT_MARGIN", "Closing"]
 
 LAYOUT_MARGIN = 1
 """Windows between the first that holds nothing yet and a new layout, so that who counts learns of it in time."""
+
+CALIBRATED = "points of calibrated confidence"
+"""The unit of the mean confidence where a calibration is configured."""
 
 
 class Closing:
@@ -50,6 +54,8 @@ class Closing:
             tolerances=self._model.tolerances,
             learns=self._model.season is None,
         )
+        if self._model.curve is not None:
+            found = _calibrated(found)
         known = {} if state is None else state.adapters
         if not self._adapters and not known:
             return found
@@ -112,3 +118,16 @@ class Closing:
     def beyond(self, summary: Summary) -> tuple[str, ...]:
         """Return the caps beyond which this window met something."""
         return growth.beyond(summary, growth.reached(summary.layout, **self._detection.layout_caps))
+
+
+def _calibrated(step: Step) -> Step:
+    """Return what a window led to, with a unit that says that the mean confidence is a calibrated one."""
+    readings = step.readings
+    units = tuple(
+        CALIBRATED if monitor == ConfidenceMonitor.name else unit
+        for monitor, unit in zip(readings.monitors, readings.units, strict=True)
+    )
+    transitions = tuple(
+        replace(each, unit=CALIBRATED) if each.monitor == ConfidenceMonitor.name else each for each in step.transitions
+    )
+    return replace(step, readings=replace(readings, units=units), transitions=transitions)

@@ -8,9 +8,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from daemon.settings.calibration import Calibration, checked, curve_of
 from daemon.settings.inside import inside
 from daemon.settings.privacy import PrivacySettings
 from daemon.settings.section import DAY_SECONDS, MICROSECONDS, YEAR_SECONDS, Names, Section
+from detectors.curves import Curve
 from detectors.learning import LEAST_CYCLES
 from detectors.registry import MONITORS
 from detectors.season import DAY_HOURS, WEEK_HOURS, Season
@@ -47,6 +49,7 @@ class ModelSettings(Section):
     lateness_seconds: Annotated[float, Field(ge=0, le=7 * DAY_SECONDS)] = 60
     false_alarms: str = "1 per 30 days"
     tolerance: Mapping[str, object] = {}
+    calibration: Calibration = ()
     reference: ReferenceSettings = ReferenceSettings()
     segments: Names = ()
     classes: Names = ()
@@ -74,6 +77,16 @@ class ModelSettings(Section):
         if faults:
             raise inside("tolerance", faults)
         return tolerance
+
+    @field_validator("calibration")
+    @classmethod
+    def _confidences_can_be_calibrated(cls, calibration: Calibration) -> Calibration:
+        return checked(calibration)
+
+    @property
+    def curve(self) -> Curve | None:
+        """What a confidence is calibrated by; None if it is counted as it is said."""
+        return curve_of(self.calibration)
 
     @property
     def tolerances(self) -> dict[str, float]:
