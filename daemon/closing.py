@@ -15,6 +15,7 @@ from detectors.cohort import CohortState, Step, step
 from detectors.confidence import ConfidenceMonitor
 from detectors.layout import Layout
 from detectors.learning import History, made
+from detectors.monitors import MINIMUM_EVENTS
 from detectors.reference import Reference, aligned
 from detectors.summary import Summary
 from sinks.controls import ControlRecord
@@ -85,27 +86,28 @@ class Closing:
             return replace(wanted or latest, raw=self._raw)
         return wanted
 
-    def hourly(
+    def relearnt(
         self,
         known: Reference | None,
+        since: int,
         layouts: Iterable[ControlRecord],
         latest: Layout,
         window: int,
         reaches_back: Callable[[Sequence[int], int], bool],
         between: Callable[[int, int], Iterable[tuple[int, Summary]]],
     ) -> Reference | None:
-        """Return a reference by hour once enough days are closed and one is wanted; what a person made stays.
+        """Return a reference of the last days once they are closed and one is wanted.
 
-        ``known``: the latest there is; ``layouts``: all that were published. ``reaches_back`` tells whether a window
-        up to the second argument is kept, with events, under one of the layouts (numbers); ``between`` yields those
-        from the one to the other, oldest first.
+        One by hour is wanted once, in the place of another that was learnt; a trailing one whenever what was in force,
+        wherever it came from, has been for so many days.
+
+        ``known``: the latest there is, in force from window ``since`` on; ``layouts``: all that were published.
+        ``reaches_back`` tells whether a window up to the second argument is kept, with events, under one of the layouts
+        (numbers); ``between`` yields those from the one to the other, oldest first.
         """
-        season = self._model.season
-        if season is None or latest.sample_size:
-            return None
-        if known is not None and (known.season == season or known.source != "learnt"):
-            return None
         first = window + 1 - round(self._model.reference.days * self._model.windows_per_day)
+        if latest.sample_size or not self._wants_another(known, aged=since <= first):
+            return None
         usable = [
             each.id
             for each in layouts
@@ -113,7 +115,16 @@ class Closing:
         ]
         if not reaches_back(usable, first):
             return None
-        return made(latest, lambda: between(first, window), "learnt", season)
+        found = made(latest, lambda: between(first, window), "learnt", self._model.season)
+        # Of few events no reference is better than that in force.
+        return None if self._model.trails and found.summary.events[0] < MINIMUM_EVENTS else found
+
+    def _wants_another(self, known: Reference | None, *, aged: bool) -> bool:
+        """Say whether a reference of the last days is wanted; ``aged``: the known one is in force for as long."""
+        season = self._model.season
+        if self._model.trails:
+            return known is not None and aged
+        return season is not None and (known is None or (known.season != season and known.source == "learnt"))
 
     def beyond(self, summary: Summary) -> tuple[str, ...]:
         """Return the caps beyond which this window met something."""
