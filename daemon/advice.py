@@ -18,7 +18,12 @@ _ENCRYPTED = {"require", "verify-ca", "verify-full"}
 
 def about_settings(settings: Settings) -> list[str]:
     """Return what the settings alone tell."""
-    return [*_kafka(settings.kafka), *_postgres(settings.postgres), *_selection(settings.selection)]
+    return [
+        *_kafka(settings.kafka),
+        *_postgres(settings.postgres),
+        *_selection(settings.selection),
+        *_calibrations(settings),
+    ]
 
 
 def about_models(settings: Settings, registered: Collection[str]) -> Iterator[str]:
@@ -53,6 +58,15 @@ def _postgres(settings: PostgresSettings) -> Iterator[str]:
 def _selection(settings: SelectionSettings) -> Iterator[str]:
     if settings.secret == SelectionSettings().secret:
         yield "selection.secret is the default: a producer could choose which of its events are labelled"
+
+
+def _calibrations(settings: Settings) -> Iterator[str]:
+    for name, own in settings.model.items():
+        if own.curve is not None:
+            yield (
+                f'model."{name}".calibration: confidences are calibrated before they are counted; references made '
+                "before that, or with another calibration, need to be made anew"
+            )
 
 
 def _is_near(host: str) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -28,6 +29,9 @@ from daemon.taking import DEFECT, Cohort, Taken, Taking
 from detectors.columns import DRAWS, Categories, Columns
 from detectors.probabilities import entropy, top_two
 from sinks.effects import DeadLetter
+
+if TYPE_CHECKING:
+    from detectors.curves import Curve
 
 __all__ = ["NEVER", "Batch", "Buffer", "Cohort"]
 
@@ -107,6 +111,7 @@ class Buffer:
         self._decoders = Decoders(settings)
         self._ahead = round(settings.ingest.max_ahead_seconds * MICROSECONDS)
         self._behind = round(settings.ingest.max_behind_seconds * MICROSECONDS)
+        self._calibrates = any(model.calibration for model in models)
         self._tag_keys = tuple(sorted({key for model in models for key in model.segments}))
         self._day_keys: dict[int, bytes] = {}
         self.dead_letters: list[DeadLetter] = []
@@ -121,6 +126,7 @@ class Buffer:
         self._tags: list[dict[str, int]] = [{} for _ in self._tag_keys]
         self._tag_codes: list[list[int]] = [[] for _ in self._tag_keys]
         self._pieces: list[_Piece] = []
+        self._curves: dict[int, Curve] = {}
 
     def __len__(self) -> int:
         return self._count
@@ -184,6 +190,11 @@ class Buffer:
             embeddings=taken.embeddings,
         )
         self._add_tags(taken)
+        if self._calibrates:
+            for cohort in distinct(taken.cohorts):
+                curve = None if cohort.id in self._curves else cohort.settings.curve
+                if curve is not None:
+                    self._curves[cohort.id] = curve
         self._pieces.append(piece)
         self._count += len(time)
         return int(high[-1])
@@ -244,10 +255,15 @@ class Buffer:
             return self._decoders.of(sources[source_of[row]][0]).decode(values[row])[0]
 
         time_us = np.concatenate([piece.time_us for piece in pieces])
+        cohorts = np.concatenate([piece.cohorts for piece in pieces])
+        confidence = np.where(np.isnan(known), top, known)
+        for cohort, curve in self._curves.items():
+            mine = cohorts == cohort
+            confidence[mine] = curve.of(confidence[mine])
         return Batch(
             columns=Columns(
                 # Adding 0 turns -0 into 0: they compare equal, but their bytes differ.
-                confidence=np.where(np.isnan(known), top, known) + 0.0,
+                confidence=confidence + 0.0,
                 margin=top - second,
                 predicted=Categories(np.concatenate([piece.codes for piece in pieces]), tuple(self._classes)),
                 tags={
@@ -260,7 +276,7 @@ class Buffer:
                 entropy=entropy(flat, lengths, valid) if len(flat) else None,
                 time_us=time_us,
             ),
-            cohorts=np.concatenate([piece.cohorts for piece in pieces]),
+            cohorts=cohorts,
             time_us=time_us,
             high_us=np.concatenate([piece.high_us for piece in pieces]),
             behind=np.concatenate([piece.behind for piece in pieces]),

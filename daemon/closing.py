@@ -12,16 +12,21 @@ from detectors import growth
 from detectors.adapters.watch import watch
 from detectors.budget import Budget
 from detectors.cohort import CohortState, Step, step
+from detectors.confidence import ConfidenceMonitor
 from detectors.layout import Layout
 from detectors.learning import History, made
+from detectors.monitors import MINIMUM_EVENTS
 from detectors.reference import Reference, aligned
 from detectors.summary import Summary
 from sinks.controls import ControlRecord
 
-__all__ = ["LAYOUT_MARGIN", "Closing"]
+__all__ = ["CALIBRATED", "LAYOUT_MARGIN", "Closing"]
 
 LAYOUT_MARGIN = 1
 """Windows between the first that holds nothing yet and a new layout, so that who counts learns of it in time."""
+
+CALIBRATED = "points of calibrated confidence"
+"""The unit of the mean confidence where a calibration is configured."""
 
 
 class Closing:
@@ -50,6 +55,8 @@ class Closing:
             tolerances=self._model.tolerances,
             learns=self._model.season is None,
         )
+        if self._model.curve is not None:
+            found = _calibrated(found)
         known = {} if state is None else state.adapters
         if not self._adapters and not known:
             return found
@@ -79,27 +86,28 @@ class Closing:
             return replace(wanted or latest, raw=self._raw)
         return wanted
 
-    def hourly(
+    def relearnt(
         self,
         known: Reference | None,
+        since: int,
         layouts: Iterable[ControlRecord],
         latest: Layout,
         window: int,
         reaches_back: Callable[[Sequence[int], int], bool],
         between: Callable[[int, int], Iterable[tuple[int, Summary]]],
     ) -> Reference | None:
-        """Return a reference by hour once enough days are closed and one is wanted; what a person made stays.
+        """Return a reference of the last days once they are closed and one is wanted.
 
-        ``known``: the latest there is; ``layouts``: all that were published. ``reaches_back`` tells whether a window
-        up to the second argument is kept, with events, under one of the layouts (numbers); ``between`` yields those
-        from the one to the other, oldest first.
+        One by hour is wanted once, in the place of another that was learnt; a trailing one whenever what was in force,
+        wherever it came from, has been for so many days.
+
+        ``known``: the latest there is, in force from window ``since`` on; ``layouts``: all that were published.
+        ``reaches_back`` tells whether a window up to the second argument is kept, with events, under one of the layouts
+        (numbers); ``between`` yields those from the one to the other, oldest first.
         """
-        season = self._model.season
-        if season is None or latest.sample_size:
-            return None
-        if known is not None and (known.season == season or known.source != "learnt"):
-            return None
         first = window + 1 - round(self._model.reference.days * self._model.windows_per_day)
+        if latest.sample_size or not self._wants_another(known, aged=since <= first):
+            return None
         usable = [
             each.id
             for each in layouts
@@ -107,8 +115,30 @@ class Closing:
         ]
         if not reaches_back(usable, first):
             return None
-        return made(latest, lambda: between(first, window), "learnt", season)
+        found = made(latest, lambda: between(first, window), "learnt", self._model.season)
+        # Of few events no reference is better than that in force.
+        return None if self._model.trails and found.summary.events[0] < MINIMUM_EVENTS else found
+
+    def _wants_another(self, known: Reference | None, *, aged: bool) -> bool:
+        """Say whether a reference of the last days is wanted; ``aged``: the known one is in force for as long."""
+        season = self._model.season
+        if self._model.trails:
+            return known is not None and aged
+        return season is not None and (known is None or (known.season != season and known.source == "learnt"))
 
     def beyond(self, summary: Summary) -> tuple[str, ...]:
         """Return the caps beyond which this window met something."""
         return growth.beyond(summary, growth.reached(summary.layout, **self._detection.layout_caps))
+
+
+def _calibrated(step: Step) -> Step:
+    """Return what a window led to, with a unit that says that the mean confidence is a calibrated one."""
+    readings = step.readings
+    units = tuple(
+        CALIBRATED if monitor == ConfidenceMonitor.name else unit
+        for monitor, unit in zip(readings.monitors, readings.units, strict=True)
+    )
+    transitions = tuple(
+        replace(each, unit=CALIBRATED) if each.monitor == ConfidenceMonitor.name else each for each in step.transitions
+    )
+    return replace(step, readings=replace(readings, units=units), transitions=transitions)

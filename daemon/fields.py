@@ -19,6 +19,7 @@ from daemon.events import MAX_NAME
 from daemon.kinds import OWN_FIELDS
 from daemon.slots import FIRST_BYTES, NULL_BYTE, Slots, can_have_slot
 from detectors.categories import CategoryBlock
+from detectors.centroids import DISTANCE, CentroidsBlock
 from detectors.classes import ClassesBlock
 from detectors.columns import DRAWS, Categories, Columns, Sightings
 from detectors.embeddings import PROJECTIONS
@@ -50,6 +51,8 @@ class FieldReader:
         self.classes = [label for spec in layout.blocks_of(ClassesBlock.kind) for label in spec.labels]
         self._own = [path for path in numbers if path in OWN_FIELDS]
         self._projections = [path for path in numbers if path in PROJECTIONS]
+        known = layout.blocks_of(CentroidsBlock.kind) if DISTANCE in numbers else []
+        self._centroids = CentroidsBlock(known[0]) if known else None
         self._mask = np.uint64(0) if everything else _LEARN_MASK if layout.sample_size else _LOOK_MASK
         # Features come again and again, with values that begin with one of a dozen bytes.
         self._feature_labels: dict[tuple[str, int], str] = {}
@@ -85,8 +88,11 @@ class FieldReader:
         wrong = {f"{FEATURES}{name}": rows for name, rows in found.wrong.items()}
         if self._projections and embeddings:
             projections, unreadable = projected(embeddings)
-            numbers |= {path: projections[:, PROJECTIONS.index(path)] for path in self._projections}
-            wrong |= dict.fromkeys(self._projections, unreadable) if unreadable.any() else {}
+            read = {path: projections[:, PROJECTIONS.index(path)] for path in self._projections}
+            if self._centroids is not None:
+                read[DISTANCE] = self._centroids.distances(np.ascontiguousarray(projections.T))
+            numbers |= read
+            wrong |= dict.fromkeys(read, unreadable) if unreadable.any() else {}
         contiguous = {path: np.ascontiguousarray(values) for path, values in numbers.items()}
         return contiguous, texts, wrong, self._look(carried, own, hashes, embeddings)
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from detectors.categories import CategoryBlock
+from detectors.centroids import DISTANCE, distance_specs
 from detectors.classes import ClassesBlock
 from detectors.confidence import ConfidenceBlock
 from detectors.embeddings import PROJECTIONS
@@ -91,6 +92,7 @@ def finished(whole: Summary, *, classes_cap: int, pairs_cap: int) -> Layout:
         layout = layout.with_block(NumberBlock.learnt(field, values))
         if field == UNCERTAINTY:
             layout = layout.with_block(SelectionBlock.learnt(values))
+    layout = replace(layout, blocks=(*layout.blocks, *distance_specs(sampled)))
     for spec in layout.blocks_of(CategoryBlock.kind):
         layout = layout.with_block(CategoryBlock.learnt(spec.field, whole.sketches.get(sketch_name(spec))))
     classes = layout.block(ClassesBlock.kind)
@@ -125,7 +127,9 @@ def grown(layout: Layout, summary: Summary, *, segments_cap: int, classes_cap: i
 
 def reached(layout: Layout, *, segments_cap: int, classes_cap: int, fields_cap: int, pairs_cap: int) -> tuple[str, ...]:
     """Return the names of the caps that leave ``layout`` no room: what it meets beyond them is counted as other."""
-    fields = layout.blocks_of(NumberBlock.kind) + layout.blocks_of(CategoryBlock.kind)
+    # The distance comes with the projections: no event has it.
+    numbers = [spec for spec in layout.blocks_of(NumberBlock.kind) if spec.field != DISTANCE]
+    fields = numbers + layout.blocks_of(CategoryBlock.kind)
     # A layout from before fields were watched knows none.
     known = [label for spec in layout.blocks_of(FieldsBlock.kind) for label in spec.labels]
     watchable = [label for label in known if label.split()[0] in _WATCHED]

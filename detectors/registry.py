@@ -3,6 +3,7 @@
 from detectors.ambiguity import AmbiguityBlock, AmbiguityMonitor
 from detectors.blocks import Block
 from detectors.categories import CategoriesMonitor, CategoryBlock
+from detectors.centroids import CentroidsBlock
 from detectors.classes import ClassesBlock, ClassesMonitor
 from detectors.confidence import ConfidenceBlock, ConfidenceMonitor, ConfidenceSharesMonitor
 from detectors.fields import FieldsBlock, MissingMonitor, SchemaMonitor
@@ -32,6 +33,7 @@ FIELD_BLOCKS: dict[str, type[Block]] = {
 """Those of which a layout has one for each of its fields."""
 
 LEARNT_BLOCKS: dict[str, type[Block]] = {
+    CentroidsBlock.kind: CentroidsBlock,
     PairsBlock.kind: PairsBlock,
 }
 """Those that a layout has, one each, once it has learnt and found something for them."""

@@ -13,6 +13,7 @@ from daemon.cli.names import check_model, check_name
 from daemon.cli.progress import waiting
 from daemon.labels import check_label
 from daemon.lookup import event_of
+from daemon.settings import ModelSettings
 from sinks import queue
 from sinks.errors import NotFound
 from sinks.queue import Item, Settled
@@ -175,11 +176,11 @@ def _show(context: typer.Context, item: Item, who: str | None, *, as_json: bool,
     with waiting("reading the event"):
         event, missing = event_of(settings_of(context), item)
     item = replace(item, event=event)
-    classes = settings_of(context).of(item.model).classes
+    own = settings_of(context).of(item.model)
     if as_json:
         print_json({**_public(item), "event_missing": missing or None, **({} if item.token else {"label": label})})
     else:
-        typer.echo(_shown(item, who, invocation(context), missing, label, classes))
+        typer.echo(_shown(item, who, invocation(context), missing, label, own))
 
 
 def _public(item: Item) -> dict[str, Any]:
@@ -196,10 +197,11 @@ def _event(event: bytes) -> object:
         return event.decode(errors="replace")
 
 
-def _shown(item: Item, who: str | None, start: str, missing: str, label: str | None, classes: Sequence[str]) -> str:
+def _shown(item: Item, who: str | None, start: str, missing: str, label: str | None, own: ModelSettings) -> str:
     """Return an item as a page of text. All of it comes from outside, so nothing in it may steer the terminal."""
     thought = item.prediction if item.prediction is not None else "(no prediction)"
-    sure = "" if item.confidence is None else f", with a confidence of {item.confidence:.2f}"
+    told = "confidence" if own.curve is None else "calibrated confidence"
+    sure = "" if item.confidence is None else f", with a {told} of {item.confidence:.2f}"
     drawn = "picked for certain" if item.propensity is None else f"drawn with a probability of {item.propensity:.4g}"
     version = f" version {item.version}" if item.version else ""
     lines = [
@@ -209,7 +211,7 @@ def _shown(item: Item, who: str | None, start: str, missing: str, label: str | N
         f"  why this one     {_REASONS.get(item.reason, item.reason)} ({drawn})",
         f"  yours until      {when(item.lease_until)}" if item.token else f"  state            {_state(item, label)}",
         "",
-        _payload(item, classes) if item.event is not None else f"  ({missing})",
+        _payload(item, own.classes) if item.event is not None else f"  ({missing})",
     ]
     if item.token is None:
         return clean("\n".join(lines))

@@ -15,7 +15,7 @@ from detectors.layout import Layout
 from detectors.reference import Reference
 from detectors.summary import Summary
 from sinks import alerts, metrics
-from sinks.controls import ControlRecord, Controls, lock_exclusive, next_free_window, publish
+from sinks.controls import ALWAYS, ControlRecord, Controls, lock_exclusive, next_free_window, publish
 from sinks.database import Connection, transaction
 from sinks.ledger import watermark
 from sinks.statements import statement
@@ -146,7 +146,7 @@ class _Cohort:
             if found.proposal is not None:
                 self._publish("reference", window + 1, found.proposal.to_bytes())
                 log.info("reduce.reference_learnt", model=self._model, version=self._version, window=window)
-            self._learn_hours(window)
+            self._relearn(window)
             self._grow(window, summary)
         return found.state
 
@@ -165,11 +165,12 @@ class _Cohort:
             reference = self._references[record.id] = Reference.from_bytes(uncompress(record.body))
         return reference
 
-    def _learn_hours(self, window: int) -> None:
+    def _relearn(self, window: int) -> None:
         record = self._controls.latest("reference", self._id)
         known = None if record is None else self._read(record)
-        learnt = self._closing.hourly(
+        learnt = self._closing.relearnt(
             known,
+            ALWAYS if record is None else record.effective_from,
             self._controls.all("layout", self._id),
             self._latest_layout(),
             window,

@@ -228,7 +228,7 @@ class Player:
         latest = self._controls.latest("layout", cohort_id) or self._in_force("layout", cohort_id, window)
         history = partial(self._store.history, cohort_id, window)
         layout = Layout.from_json(latest.body.decode())
-        self._learn_hours(closing, model, cohort_id, window, layout)
+        self._relearn(closing, model, cohort_id, window, layout)
         wanted = closing.grown(layout, summary, window, history)
         if wanted is not None:
             # When a window closes, events of the one in which its lateness ends have come.
@@ -238,11 +238,12 @@ class Player:
             )
             self._controls.add(record)
 
-    def _learn_hours(self, closing: Closing, model: str, cohort_id: int, window: int, layout: Layout) -> None:
+    def _relearn(self, closing: Closing, model: str, cohort_id: int, window: int, layout: Layout) -> None:
         record = self._controls.latest("reference", cohort_id)
         known = None if record is None else self._reference(record.id)
-        learnt = closing.hourly(
+        learnt = closing.relearnt(
             known,
+            ALWAYS if record is None else record.effective_from,
             self._controls.all("layout", cohort_id),
             layout,
             window,

@@ -8,10 +8,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from daemon.settings.calibration import Calibration, checked, curve_of
 from daemon.settings.inside import inside
 from daemon.settings.privacy import PrivacySettings
 from daemon.settings.section import DAY_SECONDS, MICROSECONDS, YEAR_SECONDS, Names, Section
+from detectors.curves import Curve
 from detectors.learning import LEAST_CYCLES
+from detectors.reference import LEARNING_WINDOWS
 from detectors.registry import MONITORS
 from detectors.season import DAY_HOURS, WEEK_HOURS, Season
 from sinks.errors import BadSettings
@@ -21,16 +24,17 @@ __all__ = ["AUTO", "ModelSettings", "ReferenceSettings"]
 AUTO = "auto"
 """The tolerance that is derived from the reference."""
 
-_HOURS = {"fixed": 0, "same-hour": DAY_HOURS, "same-hour-of-week": WEEK_HOURS}
+_TRAILING = "trailing"
+_HOURS = {"fixed": 0, _TRAILING: 0, "same-hour": DAY_HOURS, "same-hour-of-week": WEEK_HOURS}
 _UNITS = {"hour": 3600, "day": DAY_SECONDS, "week": 7 * DAY_SECONDS, "year": YEAR_SECONDS}
 _MOST_OFTEN, _LEAST_OFTEN = 3600, 100 * YEAR_SECONDS
 _BUDGET = re.compile(r"^(\d+(?:\.\d+)?) per (?:(\d+) )?(hour|day|week|year)s?$")
 
 
 class ReferenceSettings(Section):
-    """What the windows of a model are compared with: always the same, or what is usual at the hour."""
+    """What the windows of a model are compared with: always the same, or what is usual at the hour, or was lately."""
 
-    kind: Literal["fixed", "same-hour", "same-hour-of-week"] = "fixed"
+    kind: Literal["fixed", "same-hour", "same-hour-of-week", "trailing"] = "fixed"
     days: Annotated[int, Field(ge=LEAST_CYCLES, le=366)] = 7
 
     @property
@@ -47,6 +51,7 @@ class ModelSettings(Section):
     lateness_seconds: Annotated[float, Field(ge=0, le=7 * DAY_SECONDS)] = 60
     false_alarms: str = "1 per 30 days"
     tolerance: Mapping[str, object] = {}
+    calibration: Calibration = ()
     reference: ReferenceSettings = ReferenceSettings()
     segments: Names = ()
     classes: Names = ()
@@ -75,6 +80,16 @@ class ModelSettings(Section):
             raise inside("tolerance", faults)
         return tolerance
 
+    @field_validator("calibration")
+    @classmethod
+    def _confidences_can_be_calibrated(cls, calibration: Calibration) -> Calibration:
+        return checked(calibration)
+
+    @property
+    def curve(self) -> Curve | None:
+        """What a confidence is calibrated by; None if it is counted as it is said."""
+        return curve_of(self.calibration)
+
     @property
     def tolerances(self) -> dict[str, float]:
         """The tolerances that are set, by monitor; those of others are derived."""
@@ -85,12 +100,19 @@ class ModelSettings(Section):
         """What repeats, if windows are compared with the same hour."""
         return Season(self.window_seconds, self.reference.hours) if self.reference.hours else None
 
+    @property
+    def trails(self) -> bool:
+        """Whether the reference is learnt again and again, from the days before."""
+        return self.reference.kind == _TRAILING
+
     def reference_fault(self, kept_days: float) -> str:
         """Return why the reference could not be learnt; ``kept_days``: how long closed windows are kept."""
-        if self.season is None:
+        if self.season is None and not self.trails:
             return ""
-        if self.window_seconds > _UNITS["hour"]:
+        if self.season is not None and self.window_seconds > _UNITS["hour"]:
             return f"windows of {self.window_seconds} s are longer than an hour"
+        if self.reference.days * self.windows_per_day < LEARNING_WINDOWS:
+            return f"reference.days = {self.reference.days}: expected at least {LEARNING_WINDOWS} windows in them"
         least = LEAST_CYCLES * self.reference.hours // 24
         if self.reference.days < least:
             return (

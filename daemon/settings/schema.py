@@ -36,6 +36,7 @@ _KINDS = {
     int: "a whole number",
     float: "a number",
     tuple[str, ...]: "a list of texts",
+    tuple[tuple[float, ...], ...]: "a list of points",
     Mapping[str, object]: "a table",
 }
 

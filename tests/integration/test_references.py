@@ -270,3 +270,38 @@ def test_who_turns_to_hours_has_them_at_once_from_what_is_stored(watched: Watche
     watched.configure(**HOURLY)
     watched.run(1, 100)
     assert [each.hours for each in watched.references()] == [1, 24]
+
+
+TRAILING = {"window_seconds": 3600, "reference": {"kind": "trailing", "days": 2}}
+
+
+def test_a_trailing_reference_is_made_anew_of_the_days_before_and_so_forgets_a_change(watched: Watched) -> None:
+    watched.configure(**TRAILING)
+    watched.register(3600)
+    watched.reference(file_reference(LAYOUT, watched.random, 30_000))
+    watched.run(47, 1000)
+    assert [each.source for each in watched.references()] == ["file"]
+    watched.run(1, 1000)
+    assert [(each.source, each.windows) for each in watched.references()] == [("file", 0), ("learnt", 48)]
+    watched.run(20, 1000)
+    assert watched.firing() == []
+    watched.run(5, 1000, confidence=0.8)
+    assert ("confidence", "") in watched.firing()
+    watched.run(22, 1000, confidence=0.8)
+    assert len(watched.references()) == 2
+    # The next holds twenty windows from before the change, the one after it none.
+    watched.run(1 + 48, 1000, confidence=0.8)
+    assert [each.windows for each in watched.references()] == [0, 48, 48, 48]
+    numbers = [str(each["reference"]) for each in watched.json("list")]
+    confidences = sorted(watched.json("show", number)["mean_confidence"] for number in numbers)
+    assert confidences == pytest.approx([0.8, 0.8 + 0.1 * 20 / 48, 0.9, 0.9], abs=0.01)
+    watched.run(20, 1000, confidence=0.8)
+    assert watched.firing() == []
+
+
+def test_a_trailing_reference_of_few_events_is_not_made(watched: Watched) -> None:
+    watched.configure(**TRAILING)
+    watched.register(3600)
+    watched.reference(file_reference(LAYOUT, watched.random, 30_000))
+    watched.run(60, 10)
+    assert [each.source for each in watched.references()] == ["file"]

@@ -46,6 +46,16 @@ def test_the_default_secret_is_told() -> None:
     ]
 
 
+def test_a_calibration_is_told_but_not_one_that_changes_nothing() -> None:
+    models = {"a": {"calibration": {"slope": 2.0}}, "b": {"calibration": {"slope": 1.0}}, "c": {}}
+    assert about_settings(Settings.model_validate({**SAFE, "model": models})) == [
+        (
+            'model."a".calibration: confidences are calibrated before they are counted; references made before that, '
+            "or with another calibration, need to be made anew"
+        )
+    ]
+
+
 def test_settings_that_no_model_has() -> None:
     names = ["*", "digits", "digit", "fraud-*", "no-*", "x" * 300, ""]
     settings = Settings.model_validate({"model": {name: {"owner": "me"} for name in names}})

@@ -130,6 +130,26 @@ def test_margins_are_the_distance_of_the_two_highest() -> None:
     np.testing.assert_array_equal(buffer.batch().columns.margin, expected)
 
 
+def test_a_confidence_is_calibrated_by_what_its_model_says_wherever_it_comes_from() -> None:
+    points = [[0.5, 0.4], [0.9, 0.8]]
+    buffer = buffer_with(model={"pets": {"calibration": points}, "logit": {"calibration": {"slope": 0.5}}})
+    given = [
+        event("a", confidence=0.6),
+        event("b", "confidence", probabilities={"cat": 0.7, "dog": 0.3}),
+        event("c", "confidence", probabilities=None),
+        event("d", model="other", confidence=0.6),
+        event("e", model="logit", confidence=0.9),
+        event("f", confidence=0.95),
+    ]
+    for _ in range(2):
+        # What was learnt of one batch is not needed in the next.
+        buffer.add("topic", 0, Records(range(6), [START * 1000] * 6, given), NEVER)
+        columns = buffer.batch().columns
+        assert columns.confidence == pytest.approx([0.5, 0.6, np.nan, 0.6, 0.75, 0.8], abs=1e-3, nan_ok=True)
+        assert columns.margin == pytest.approx([np.nan, 0.4, *[np.nan] * 4], nan_ok=True)
+        buffer.clear()
+
+
 def test_a_tag_is_kept_short_and_without_what_postgresql_cannot_hold() -> None:
     buffer = buffer_with()
     records = Records([0], [START * 1000], [event("a", tags={"region": "e\x00u" * 1000, "other": "x"})])

@@ -11,6 +11,7 @@ from daemon.embeddings import projected
 from daemon.fields import FieldReader
 from daemon.records import Records
 from daemon.settings import Settings
+from detectors.centroids import DISTANCE, CentroidsBlock, distance_specs
 from detectors.embeddings import LARGEST, PROJECTIONS, projections
 from detectors.layout import WHOLE, BlockSpec, Layout
 from detectors.registry import unlearnt_layout
@@ -67,6 +68,22 @@ def test_the_embeddings_of_events_are_numbers_of_the_layout(broken: list[object]
     some = FieldReader(WATCHED).columns(batch, np.array([1, 3]))
     assert np.isnan(some.numbers[PROJECTIONS[0]]).tolist() == [True, False]
     assert not some.wrong
+
+
+def test_the_distance_is_that_of_the_projections_which_are_watched() -> None:
+    random = np.random.default_rng(2)
+    sample = projections(random.normal(size=(300, 2)))
+    specs = distance_specs(dict(zip(PROJECTIONS, sample.T, strict=True)))
+    layout = Layout((WHOLE,), (*WATCHED.blocks, *specs))
+    batch, rows = batch_of([[1.0, 2.0], None, ["a"], [3.0]]), np.arange(4)
+    columns = FieldReader(layout).columns(batch, rows)
+    expected = CentroidsBlock(specs[0]).distances(projections(np.array([[1.0, 2.0]])).T)
+    assert columns.numbers[DISTANCE][0] == expected[0]
+    assert np.isnan(columns.numbers[DISTANCE]).tolist() == [False, True, True, False]
+    assert columns.wrong[DISTANCE].tolist() == [False, False, True, False]
+    assert DISTANCE not in FieldReader(WATCHED).columns(batch, rows).numbers
+    hidden = FieldReader(layout, ignored=frozenset(["embedding"])).columns(batch, rows)
+    assert DISTANCE not in hidden.numbers
 
 
 def test_embeddings_are_noticed_and_a_field_that_is_hidden_is_not() -> None:
