@@ -50,8 +50,9 @@ EVENTS = st.fixed_dictionaries(
         "payload": st.integers(0, 140).map(lambda depth: msgspec.Raw(b"[" * depth + b"1" + b"]" * depth)),
     },
 )
-REGULAR = st.fixed_dictionaries({"id": st.just("1"), "time": st.floats(1.7e9, 1.8e9), "model": st.just("pets")}).map(
-    lambda event: {**event, "prediction": "cat"}
+REGULAR = st.fixed_dictionaries(
+    {"id": st.just("1"), "time": st.floats(1.7e9, 1.8e9), "model": st.just("pets"), "prediction": st.just("cat")},
+    optional={"embedding": st.just([0.5]), "members": st.just([[1.0], [1.0]])},
 )
 VALUES = st.one_of(
     (EVENTS | REGULAR).map(msgspec.json.encode), st.sampled_from([case.value for case in CASES if case.value])
