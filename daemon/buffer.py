@@ -53,8 +53,8 @@ class Batch:
     ``time_us``: int64 [n]; ``high_us``: int64 [n], the greatest event time of its partition before it;
     ``behind``: bool [n], older than anything that is counted; ``cohorts``: int64 [n].
     ``fields`` and ``own`` (float64 [n, Own], NaN where there is none; None if all are) are still to be read, since
-    the layout tells which of them; so are ``embeddings`` (none at all if all are null). ``event`` decodes one again:
-    nearly all are only counted.
+    the layout tells which of them; so are ``embeddings`` and ``members`` (none at all if all are null). ``event``
+    decodes one again: nearly all are only counted.
     """
 
     columns: Columns
@@ -69,6 +69,7 @@ class Batch:
     fields: Carried
     own: NDArray[np.float64] | None
     embeddings: Sequence[msgspec.Raw]
+    members: Sequence[msgspec.Raw]
     event: Callable[[int], Event]
 
 
@@ -92,6 +93,7 @@ class _Piece:
     fields: FieldColumns | Kept
     own: NDArray[np.float64] | None
     embeddings: Sequence[msgspec.Raw]
+    members: Sequence[msgspec.Raw]
 
 
 class Buffer:
@@ -187,7 +189,8 @@ class Buffer:
             values=taken.values,
             fields=taken.fields,
             own=np.array([each or _SAYS_NOTHING for each in taken.own]) if any(taken.own) else None,
-            embeddings=taken.embeddings,
+            embeddings=_some(taken.embeddings),
+            members=_some(taken.members),
         )
         self._add_tags(taken)
         if self._calibrates:
@@ -243,7 +246,6 @@ class Buffer:
         source_of = np.repeat([piece.source for piece in pieces], sizes)
         sources = tuple(self._sources)
         values = list(chain.from_iterable(piece.values for piece in pieces))
-        embeddings = list(chain.from_iterable(piece.embeddings for piece in pieces))
         own = None
         if any(piece.own is not None for piece in pieces):
             nothing = [np.full((size, len(_SAYS_NOTHING)), np.nan) for size in sizes]
@@ -286,7 +288,8 @@ class Buffer:
             values=values,
             fields=self._fields(event),
             own=own,
-            embeddings=embeddings if embeddings.count(NULL) < len(embeddings) else (),
+            embeddings=_raws([piece.embeddings for piece in pieces], sizes),
+            members=_raws([piece.members for piece in pieces], sizes),
             event=event,
         )
 
@@ -296,6 +299,18 @@ class Buffer:
         if expected is not None:
             return Read(expected.slots, joined(read), event)
         return Kept.joined([piece.fields for piece in self._pieces if isinstance(piece.fields, Kept)])
+
+
+def _some(raws: Sequence[msgspec.Raw]) -> Sequence[msgspec.Raw]:
+    """Return what events carry in one field, none at all if all of it is null."""
+    return raws if raws.count(NULL) < len(raws) else ()
+
+
+def _raws(pieces: Sequence[Sequence[msgspec.Raw]], sizes: Sequence[int]) -> Sequence[msgspec.Raw]:
+    """Return what all pieces carry in one field, one after the other, none at all if none carries any."""
+    if not any(pieces):
+        return ()
+    return [raw for piece, size in zip(pieces, sizes, strict=True) for raw in piece or [NULL] * size]
 
 
 def _cohort_ids(cohorts: Sequence[Cohort]) -> NDArray[np.int64]:

@@ -6,20 +6,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.slots import NULL_BYTE
+from daemon.slots import is_given
 from detectors.embeddings import LARGEST, PROJECTIONS, projections
 
-__all__ = ["is_given", "projected"]
+__all__ = ["projected"]
 
 _VECTOR = msgspec.json.Decoder(list[float])
 _AT_ONCE = 16
 """Embeddings that are decoded together: as Python's numbers they are large, and leave the cache soon. Of more a
 product is shared among threads, which costs more than it saves."""
-
-
-def is_given(embedding: msgspec.Raw) -> bool:
-    """Say whether there is one: it is not null."""
-    return memoryview(embedding)[0] != NULL_BYTE
 
 
 def projected(embeddings: Sequence[msgspec.Raw]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

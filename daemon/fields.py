@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 
 from daemon.buffer import Batch
 from daemon.carried import Carried
-from daemon.embeddings import is_given, projected
+from daemon.embeddings import projected
 from daemon.events import MAX_NAME
 from daemon.kinds import OWN_FIELDS
-from daemon.slots import FIRST_BYTES, NULL_BYTE, Slots, can_have_slot
+from daemon.members import disagreements
+from daemon.slots import FIRST_BYTES, NULL_BYTE, Slots, can_have_slot, is_given
 from detectors.categories import CategoryBlock
 from detectors.centroids import DISTANCE, CentroidsBlock
 from detectors.classes import ClassesBlock
 from detectors.columns import DRAWS, Categories, Columns, Sightings
+from detectors.disagreement import DISAGREEMENT
 from detectors.embeddings import PROJECTIONS
 from detectors.layout import Layout
 from detectors.numbers import NumberBlock
@@ -50,6 +52,7 @@ class FieldReader:
         self.slots = Slots(_names(numbers, FEATURES), _names(texts, FEATURES), _names(texts, TAGS))
         self.classes = [label for spec in layout.blocks_of(ClassesBlock.kind) for label in spec.labels]
         self._own = [path for path in numbers if path in OWN_FIELDS]
+        self._disagrees = DISAGREEMENT in numbers
         self._projections = [path for path in numbers if path in PROJECTIONS]
         known = layout.blocks_of(CentroidsBlock.kind) if DISTANCE in numbers else []
         self._centroids = CentroidsBlock(known[0]) if known else None
@@ -59,12 +62,13 @@ class FieldReader:
 
     def columns(self, batch: Batch, rows: NDArray[np.intp]) -> Columns:
         """Return the events at ``rows`` of ``batch``, in ascending order, with their fields."""
-        columns, fields, own, embeddings = batch.columns, batch.fields, batch.own, batch.embeddings
+        columns, fields, own = batch.columns, batch.fields, batch.own
+        embeddings, members = batch.embeddings, batch.members
         # Nearly always it is all of them.
         if len(rows) < len(columns):
             columns, fields, own = columns.take(rows), fields.take(rows), None if own is None else own[rows]
-            embeddings = [embeddings[row] for row in rows.tolist()] if embeddings else ()
-        numbers, texts, wrong, sightings = self.read(fields, own, columns.hashes, embeddings)
+            embeddings, members = _at(rows, embeddings), _at(rows, members)
+        numbers, texts, wrong, sightings = self.read(fields, own, columns.hashes, embeddings, members)
         return replace(columns, numbers=numbers, texts=texts, wrong=wrong, sightings=sightings)
 
     def read(
@@ -73,10 +77,11 @@ class FieldReader:
         own: NDArray[np.float64] | None,
         hashes: NDArray[np.uint64],
         embeddings: Sequence[msgspec.Raw] = (),
+        members: Sequence[msgspec.Raw] = (),
     ) -> Fields:
         """Return the fields of n events, each given by what it carries, its own numbers [n, Own], and its draws.
 
-        ``embeddings``: of each, or of none at all.
+        ``embeddings``, ``members``: of each, or of none at all.
         """
         slots = self.slots
         found = carried.columns(slots)
@@ -93,8 +98,12 @@ class FieldReader:
                 read[DISTANCE] = self._centroids.distances(np.ascontiguousarray(projections.T))
             numbers |= read
             wrong |= dict.fromkeys(read, unreadable) if unreadable.any() else {}
+        if self._disagrees and members:
+            numbers[DISAGREEMENT], unreadable = disagreements(members)
+            wrong |= {DISAGREEMENT: unreadable} if unreadable.any() else {}
         contiguous = {path: np.ascontiguousarray(values) for path, values in numbers.items()}
-        return contiguous, texts, wrong, self._look(carried, own, hashes, embeddings)
+        others = (embeddings, PROJECTIONS), (members, (DISAGREEMENT,))
+        return contiguous, texts, wrong, self._look(carried, own, hashes, others)
 
     def _label_of(self, name: str, first: int) -> str:
         """Return the label of a feature by its name and the first byte of its value; none if it is not watched."""
@@ -116,9 +125,12 @@ class FieldReader:
         carried: Carried,
         own: NDArray[np.float64] | None,
         hashes: NDArray[np.uint64],
-        embeddings: Sequence[msgspec.Raw],
+        others: Sequence[tuple[Sequence[msgspec.Raw], Sequence[str]]],
     ) -> Sightings:
-        """Return which fields there are in the events whose lowest bits choose them; the highest choose the sample."""
+        """Return which fields there are in the events whose lowest bits choose them; the highest choose the sample.
+
+        ``others``: what each event carries besides, or none at all, and the paths of the numbers that are made of it.
+        """
         looked = hashes[:, _SAMPLE] & self._mask == 0
         rows: list[int] = []
         codes: list[int] = []
@@ -136,8 +148,9 @@ class FieldReader:
                     for path, value in zip(OWN_FIELDS, own[row].tolist(), strict=False)
                     if not math.isnan(value)
                 ]
-            if embeddings and is_given(embeddings[row]):
-                found += [self._watched("number", path) for path in PROJECTIONS]
+            for raws, paths in others:
+                if raws and is_given(raws[row]):
+                    found += [self._watched("number", path) for path in paths]
             for label in found:
                 if label:
                     rows.append(row)
@@ -145,6 +158,10 @@ class FieldReader:
         return Sightings(
             looked, np.array(rows, dtype=np.intp), Categories(np.array(codes, dtype=np.int64), tuple(labels))
         )
+
+
+def _at(rows: NDArray[np.intp], raws: Sequence[msgspec.Raw]) -> Sequence[msgspec.Raw]:
+    return [raws[row] for row in rows.tolist()] if raws else ()
 
 
 def _names(paths: Sequence[str], kind: str) -> tuple[str, ...]:

@@ -143,7 +143,7 @@ def read(settings: Settings, path: Path, model: str, progress: Callable[[int], N
     finished = growth.finished(sampled, classes_cap=caps.classes_cap, pairs_cap=caps.pairs_cap)
     learnt = replace(finished, segments=(WHOLE, *sorted(segments)[: caps.segments_cap - 1]))
     learnt = learnt.with_block(BlockSpec(ClassesBlock.kind, tuple(sorted(classes)[: caps.classes_cap])))
-    return Reference(learnt, counted(learnt), windows=0, calibration=None, source="file")
+    return Reference(learnt, counted(learnt).closed(), windows=0, calibration=None, source="file")
 
 
 def _columns(

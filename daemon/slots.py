@@ -16,7 +16,17 @@ from daemon.events import MAX_NAME
 from daemon.repeated import distinct
 from detectors.columns import Categories
 
-__all__ = ["FIRST_BYTES", "NULL_BYTE", "FieldColumns", "Slots", "Tags", "can_have_slot", "joined", "members"]
+__all__ = [
+    "FIRST_BYTES",
+    "NULL_BYTE",
+    "FieldColumns",
+    "Slots",
+    "Tags",
+    "can_have_slot",
+    "is_given",
+    "joined",
+    "members",
+]
 
 FIRST_BYTES = {**dict.fromkeys(b"-0123456789", "number"), ord('"'): "text", ord("t"): "boolean", ord("f"): "boolean"}
 """The type of a value of JSON by its first byte; others are neither of them."""
@@ -182,9 +192,14 @@ def joined(pieces: Sequence[FieldColumns]) -> FieldColumns:
     )
 
 
+def is_given(raw: msgspec.Raw) -> bool:
+    """Say whether something was given: it is not null."""
+    return memoryview(raw)[0] != NULL_BYTE
+
+
 def members(raw: msgspec.Raw | None) -> Mapping[str, msgspec.Raw]:
     """Return the members of a JSON object, each as JSON; none of null and None."""
-    if raw is None or memoryview(raw)[0] == NULL_BYTE:
+    if raw is None or not is_given(raw):
         return {}
     return _AS_RAW.decode(raw)
 

@@ -59,7 +59,8 @@ class Taken:
 
     ``time_us``: microseconds since 1970, not yet compared with ``kafka_ms``, the record's timestamp. ``defects``:
     those that decoding found, bits as in DEFECT. ``probabilities``: in slots where some are expected. ``fields``:
-    read already, where some are expected; else features as JSON and tags. ``embeddings``: still JSON.
+    read already, where some are expected; else features as JSON and tags. ``embeddings``,
+    ``members``: still JSON.
     """
 
     offsets: Sequence[int]
@@ -76,6 +77,7 @@ class Taken:
     time_us: Integers
     defects: Integers
     embeddings: Sequence[msgspec.Raw]
+    members: Sequence[msgspec.Raw]
 
 
 _FIELDS = [each.name for each in dataclass_fields(Taken)].index("fields")
@@ -147,6 +149,7 @@ class Taking:
             time_us,
             defects,
             [event.embedding for event in events],
+            [event.members for event in events],
         )
 
     def _fields(self, features: Sequence[msgspec.Raw], tags: Sequence[Tags]) -> FieldColumns | Kept:
@@ -183,7 +186,7 @@ class Taking:
                 continue
             if no_zone:
                 defects |= DEFECT["time_without_zone"]
-            carried = (event.probabilities, event.tags, time, defects, event.embedding)
+            carried = (event.probabilities, event.tags, time, defects, event.embedding, event.members)
             rows.append((offset, kafka_ms, value, event.id, cohort, *says, *carried))
             features.append(event.features)
         if not rows:

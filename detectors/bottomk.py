@@ -2,7 +2,8 @@
 
 The hash of an event is uniform and fixed, so the k smallest are a uniform sample of all events seen,
 whatever the order in which they came or how they were split (Cohen & Kaplan 2007, "Summarizing data using
-bottom-k sketches").
+bottom-k sketches"). Of what came more than once the events share a hash: then the k smallest *different* hashes are
+a uniform sample of the different events.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Sample", "Sketch"]
+__all__ = ["Repeats", "Sample", "Sketch"]
+
+_EXPECTED = 2
+"""So many times the sample are expected among the hashes that are looked at first: nearly always they are enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,54 @@ class Sample:
             np.concatenate([self.hashes, other.hashes]),
             np.concatenate([self.values, other.values]),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """The ``size`` smallest different hashes, and how often each came.
+
+    ``hashes``: uint64 [k], ascending; ``counts``: int64 [k]. The k-th smallest hash of more events is no greater, so
+    what is among the smallest in the end was so from its first event on, in every part of the events: no event of
+    it was passed over, and the counts are exact.
+    """
+
+    size: int
+    hashes: NDArray[np.uint64]
+    counts: NDArray[np.int64]
+
+    @classmethod
+    def none(cls, size: int) -> "Repeats":
+        """Return what is known of no events."""
+        return cls(size, np.empty(0, np.uint64), np.empty(0, np.int64))
+
+    def more(self, hashes: NDArray[np.uint64]) -> "Repeats":
+        """Return the same with further events, given by their ``hashes`` [n]."""
+        if not self.size or not len(hashes):
+            return self
+        if len(self.hashes) == self.size:
+            return self._with(hashes[hashes <= self.hashes[-1]])
+        # Sorting them all would cost more than anything else that is counted.
+        share = _EXPECTED * self.size / len(hashes)
+        if share < 1.0:
+            limit = np.uint64(int(share * 2.0**64))
+            found = self._with(hashes[hashes < limit])
+            if len(found.hashes) == self.size and found.hashes[-1] < limit:
+                return found
+        return self._with(hashes)
+
+    def _with(self, hashes: NDArray[np.uint64]) -> "Repeats":
+        return self.merge(Repeats(self.size, hashes, np.ones(len(hashes), dtype=np.int64)))
+
+    def merge(self, other: "Repeats") -> "Repeats":
+        """Return what is known of both sets of events."""
+        if not len(other.hashes):
+            return self
+        hashes = np.concatenate([self.hashes, other.hashes])
+        order = np.argsort(hashes, kind="stable")
+        ordered = hashes[order]
+        starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+        counts = np.add.reduceat(np.concatenate([self.counts, other.counts])[order], starts)
+        return Repeats(self.size, ordered[starts][: self.size], counts[: self.size])
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ def fold_into(summary: Summary, columns: Columns, *, late: bool = False) -> None
     _add_cells(summary, memberships, columns)
     _add_whole(summary, columns)
     draws = columns.hashes[:, _SAMPLE_DRAW]
+    summary.ids = summary.ids.more(draws)
     if layout.sample_size:
         missing = np.full(len(columns), np.nan)
         numbers = [columns.numbers.get(field, missing) for field in sampled_fields(layout)]

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from detectors.columns import fixed_point
 
-__all__ = ["entropy", "top_two"]
+__all__ = ["SUM_TOLERANCE", "entropy", "top_two"]
 
 _AT_ONCE = 2048
-_SUM_TOLERANCE = 1e-3
+SUM_TOLERANCE = 1e-3
+"""By how much probabilities may miss 1 together."""
 _CELL_BITS = 42
 """Of a float64's bits so many are cut off: its exponent and the first ten bits of its fraction say the cell."""
 _CELLS_AN_OCTAVE = 1 << (52 - _CELL_BITS)
@@ -41,7 +42,7 @@ def top_two(
     of = _of_equally_many if sizes.min() == sizes.max() else _of_any
     highest, next_highest, lowest, total = of(flat, sizes)
     inside = (lowest >= 0) & (highest <= 1)
-    valid[some] = inside & (np.abs(total - fixed_point(np.ones(1))) <= fixed_point(np.full(1, _SUM_TOLERANCE)))
+    valid[some] = inside & (np.abs(total - fixed_point(np.ones(1))) <= fixed_point(np.full(1, SUM_TOLERANCE)))
     top[some] = np.where(valid[some], highest, np.nan)
     # Adding 0 turns -0 into 0: they compare equal, but their bytes differ.
     second[some] = np.where(valid[some], next_highest, np.nan) + 0.0

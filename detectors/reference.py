@@ -133,6 +133,7 @@ def aligned(summary: Summary, layout: Layout) -> Summary | None:
         return None
     result = Summary.empty(Layout(layout.segments, layout.blocks))
     rows = len(earlier.segments)
+    closed = summary.closed()
     for old, new in zip(earlier.blocks, layout.blocks, strict=False):
         if (
             (old.kind, old.field) != (new.kind, new.field)
@@ -141,7 +142,7 @@ def aligned(summary: Summary, layout: Layout) -> Summary | None:
             or old.labels != new.labels[: len(old.labels)]
         ):
             return None
-        cells = summary.cells(old.kind, old.field)
+        cells = closed.cells(old.kind, old.field)
         if cells.shape[1]:
             counts = result.cells(new.kind, new.field)
             counts[: len(cells), : cells.shape[1] - 1] = cells[:, :-1]

@@ -6,6 +6,7 @@ from detectors.categories import CategoriesMonitor, CategoryBlock
 from detectors.centroids import CentroidsBlock
 from detectors.classes import ClassesBlock, ClassesMonitor
 from detectors.confidence import ConfidenceBlock, ConfidenceMonitor, ConfidenceSharesMonitor
+from detectors.duplicates import DuplicatesMonitor, IdsBlock
 from detectors.fields import FieldsBlock, MissingMonitor, SchemaMonitor
 from detectors.layout import WHOLE, BlockSpec, Layout
 from detectors.monitors import Monitor
@@ -23,6 +24,7 @@ BLOCKS: dict[str, type[Block]] = {
     SelectionBlock.kind: SelectionBlock,
     FieldsBlock.kind: FieldsBlock,
     AmbiguityBlock.kind: AmbiguityBlock,
+    IdsBlock.kind: IdsBlock,
 }
 """Those that every layout has, one each."""
 
@@ -50,6 +52,7 @@ MONITORS: tuple[Monitor, ...] = (
     SchemaMonitor(),
     PairsMonitor(),
     LatenessMonitor(),
+    DuplicatesMonitor(),
 )
 
 LEARNING_SAMPLE = 4096

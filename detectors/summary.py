@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from detectors.arrays import pack, smallest_unsigned, unpack
 from detectors.blocks import Block
-from detectors.bottomk import Sample, Sketch
+from detectors.bottomk import Repeats, Sample, Sketch
+from detectors.duplicates import IdsBlock
 from detectors.layout import BlockSpec, Layout
 from detectors.numbers import NumberBlock
 from detectors.registry import block_of
@@ -72,6 +73,11 @@ def _no_raw(layout: Layout) -> Sample:
     return Sample.none(0, 1) if layout.raw is None else Sample.none(layout.raw.events, 1 + len(layout.raw.values))
 
 
+@lru_cache(maxsize=4096)
+def _no_ids(layout: Layout) -> Repeats:
+    return Repeats.none(IdsBlock.sampled if layout.blocks_of(IdsBlock.kind) else 0)
+
+
 @dataclass(slots=True)
 class Summary:
     """Counts, sums, and samples of a set of events under one layout.
@@ -80,7 +86,8 @@ class Summary:
     alone]; ``sums``: int64 [segments, sums of all blocks];
     ``sample``: raw values of the whole model's events, columns (confidence, numbers in the order of their
     blocks); ``sketches``: by kind and field (see ``sketch_name``), what the layout has no label for; ``raw``: the
-    whole model's events for the detectors of other libraries, as ``layout.raw`` says, the time in the first column.
+    whole model's events for the detectors of other libraries, as ``layout.raw`` says, the time in the first column;
+    ``ids``: the smallest of the events' draws, and how often each came, if the layout counts ids.
     """
 
     layout: Layout
@@ -89,6 +96,7 @@ class Summary:
     sums: NDArray[np.int64]
     sample: Sample
     raw: Sample
+    ids: Repeats
     sketches: dict[str, Sketch] = field(default_factory=dict)
 
     @classmethod
@@ -103,6 +111,7 @@ class Summary:
             np.zeros((segments, sum(len(block.sums) for block in blocks)), dtype=np.int64),
             Sample.none(layout.sample_size, 1 + len(sampled_fields(layout))),
             _no_raw(layout),
+            _no_ids(layout),
         )
 
     def add(self, other: "Summary") -> None:
@@ -121,6 +130,7 @@ class Summary:
         self.sums += other.sums
         self.sample = self.sample.merge(other.sample)
         self.raw = self.raw.merge(other.raw)
+        self.ids = self.ids.merge(other.ids)
         self.add_sketches(other.sketches)
 
     def add_sketches(self, sketches: Mapping[str, Sketch]) -> None:
@@ -146,9 +156,16 @@ class Summary:
         """Events on time in each segment, int64 [segments]."""
         return self.total(TrafficBlock.kind, "events")
 
-    def without_raw(self) -> "Summary":
-        """Return the summary without what other libraries' detectors were fed: single events are not stored."""
-        return replace(self, raw=_no_raw(self.layout))
+    def closed(self) -> "Summary":
+        """Return the summary of a window to which nothing is added any more, as it is stored: without single events.
+
+        Nothing is left of what other libraries' detectors were fed; ids are counted.
+        """
+        closed = replace(self, raw=_no_raw(self.layout), ids=_no_ids(self.layout))
+        if len(self.ids.hashes):
+            closed.whole = self.whole.copy()
+            closed.cells(IdsBlock.kind)[0] += IdsBlock.cells_of(self.ids)
+        return closed
 
     def to_bytes(self) -> bytes:
         """Return the summary, without its layout, as bytes: equal summaries give equal bytes."""
@@ -159,10 +176,12 @@ class Summary:
             "sketches": {kind: [sketch.size, sketch.entries] for kind, sketch in self.sketches.items()},
         }
         raw = {"raw_hashes": self.raw.hashes, "raw_values": self.raw.values} if len(self.raw.hashes) else {}
+        counted = {"ids_hashes": self.ids.hashes, "ids_counts": smallest_unsigned(self.ids.counts)}
         return pack(
             meta,
             {
                 **raw,
+                **(counted if len(self.ids.hashes) else {}),
                 "cells": smallest_unsigned(np.diff(cells, prepend=0)),
                 "counts": smallest_unsigned(counts),
                 "sums_at": smallest_unsigned(np.diff(sums, prepend=0)),
@@ -182,6 +201,8 @@ class Summary:
         summary.sample = Sample(meta["sample"], arrays["sample_hashes"], arrays["sample_values"])
         if "raw_hashes" in arrays:
             summary.raw = Sample(summary.raw.size, arrays["raw_hashes"], arrays["raw_values"])
+        if "ids_hashes" in arrays:
+            summary.ids = Repeats(summary.ids.size, arrays["ids_hashes"], arrays["ids_counts"].astype(np.int64))
         summary.sketches = {
             kind: Sketch(size, tuple((entry[0], entry[1]) for entry in entries))
             for kind, (size, entries) in meta["sketches"].items()

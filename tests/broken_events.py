@@ -143,6 +143,8 @@ _FIELDS = [
     _case("features an array", Dead("wrong_shape", "`$.features`"), features=[1, 2]),
     _case("features nested", Taken(), features={"a": [1, {"b": None}]}),
     _case("members an object", Dead("wrong_shape", "`$.members`"), members={}),
+    _case("members that are none", Taken(), members=[{"cat": "sure"}, {}]),
+    _raw("members with NaN", Taken(("number_not_finite",)), "members", b"[[NaN], [1.0]]"),
     _case("embedding a text", Dead("wrong_shape", "`$.embedding`"), embedding="0.1 0.2"),
     _case("unknown fields", Taken(), colour="red", Model={"a": 1}),
     _raw("the same key twice", Taken(), "confidence", b'0.1, "confidence": 0.9'),

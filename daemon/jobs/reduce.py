@@ -189,7 +189,7 @@ class _Cohort:
                 window,
                 layout_id,
                 int(summary.events[0]),
-                compress(summary.without_raw().to_bytes()),
+                compress(summary.closed().to_bytes()),
                 compress(found.readings.to_bytes()),
             ],
         )

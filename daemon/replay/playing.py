@@ -210,7 +210,7 @@ class Player:
                 layout_id,
                 int(summary.events[0]),
                 int(summary.total(TrafficBlock.kind, "late")[0]),
-                compress(summary.without_raw().to_bytes()),
+                compress(summary.closed().to_bytes()),
                 compress(found.readings.to_bytes()),
             ),
             [json.dumps(asdict(each)) for each in found.transitions],

@@ -43,6 +43,13 @@ def with_probabilities(chance: Random, changed: bool) -> Fields:
     return {"prediction": "cat", "probabilities": {"cat": top, "dog": round(1 - top, 6)}}
 
 
+def ensemble(chance: Random, changed: bool) -> Fields:
+    """The mean of the members stays: only how far apart they are changes."""
+    apart = round(chance.uniform(0.1, 0.25) if changed else chance.uniform(0.0, 0.12), 6)
+    members = [{"cat": 0.7 + each, "dog": 0.3 - each} for each in (apart, -apart)]
+    return {"prediction": "cat", "confidence": 0.7, "members": members}
+
+
 def objects(chance: Random, changed: bool) -> Fields:
     found = [
         {"class": "car", "score": share(chance, changed), "box": [0, 0, 9, 9]} for _ in range(chance.randint(1, 4))
@@ -63,6 +70,7 @@ ROWS = (
         "classes",
         0.5,
     ),
+    Row("ensemble whose members disagree", "classifier", ensemble, "numbers", 0.3),
     Row("regression", "regressor", lambda chance, changed: {"prediction": number(chance, changed)}, "numbers", 0.5),
     Row(
         "regression with uncertainty",

@@ -15,6 +15,7 @@ from daemon.accumulate import NOVEL_VALUES, Accumulation
 from daemon.buffer import NEVER, Cohort
 from daemon.records import Records
 from daemon.settings import Settings
+from detectors.disagreement import DISAGREEMENT
 from detectors.layout import WHOLE, BlockSpec, Layout, RawSpec
 from detectors.registry import BLOCKS, unlearnt_layout
 from detectors.selection import Pace
@@ -44,6 +45,7 @@ LEARNING = unlearnt_layout()
 FIELDS = (
     BlockSpec("number", edges=(0.0, 1.0), field="features.age"),
     BlockSpec("number", field="prediction"),
+    BlockSpec("number", edges=(0.0, 0.5), field=DISAGREEMENT),
     BlockSpec("category", labels=("red", "true"), field="features.colour"),
     BlockSpec("category", labels=("eu",), field="tags.region"),
 )
@@ -134,6 +136,8 @@ def _value(chance: Random, number: int, now: float) -> bytes | None:
     odd = chance.choice([None, True, "thirty", [1], 2**70, 10**400]) if chance.random() < 0.1 else chance.gauss(0, 1)
     colours = ["red", "blue", True, None, 7, "\ud83d\ude00"]
     fields["features"] = chance.choice([None, {}, {"age": odd}, {"age": odd, "colour": chance.choice(colours), "x": 1}])
+    pair = chance.choice([{"cat": 0.2}, {"cat": 0.1, "dog": 0.9}, {"dog": 1}])
+    fields["members"] = chance.choice([None, None, [{"cat": 0.6, "dog": 0.4}, pair]])
     fields["prediction"] = chance.random() if model == "prices" else chance.choice(["cat", "dog", "8", 8, True, new])
     return event(name, **fields)
 
@@ -215,7 +219,7 @@ def test_the_result_is_the_same_for_many_events_as_well() -> None:
 
 
 def test_the_events_of_this_test_are_of_all_kinds() -> None:
-    partitions = stream(seed=5, count=2000)
+    partitions = stream(seed=10, count=2000)
     result = run(partitions, size=100)
     assert {place[0] for place in result.parts} == set(range(len(VERSIONS)))
     assert len(set(result.layouts.values())) == 3 * len(VERSIONS)

@@ -20,7 +20,7 @@ SHARE = st.floats(0, 1, allow_nan=False)
 ANY = st.recursive(st.none() | st.booleans() | st.integers(-9, 9) | TEXT, lambda inner: st.lists(inner, max_size=3))
 PATHS = st.tuples(KEYS, st.lists(KEYS | st.integers(0, 3), max_size=3)).map(lambda each: (each[0], *each[1]))
 FIRST = datetime.fromisoformat("1970-01-01T00:00:00")
-_UNTRIED = {"members", "uncertainty"}
+_UNTRIED = {"uncertainty"}
 EVENTS = st.fixed_dictionaries(
     {
         "id": TEXT,
@@ -33,6 +33,7 @@ EVENTS = st.fixed_dictionaries(
         "probabilities": st.dictionaries(TEXT, SHARE, min_size=1, max_size=3) | st.lists(SHARE, min_size=1, max_size=3),
         "confidence": SHARE | st.none(),
         "features": st.dictionaries(TEXT, ANY, max_size=3),
+        "members": st.lists(st.dictionaries(TEXT, SHARE, max_size=3), max_size=3),
         "embedding": st.lists(SHARE, max_size=3),
         "tags": st.dictionaries(TEXT, TEXT, max_size=3),
         "payload": ANY,
@@ -74,7 +75,7 @@ def test_the_text_of_a_path_is_read_back(path: tuple[Step, ...]) -> None:
     assert parse_path(show_path(path)) == path
 
 
-@given(EVENTS, st.lists(PATHS, min_size=13, max_size=13, unique=True).filter(fits))
+@given(EVENTS, st.lists(PATHS, min_size=14, max_size=14, unique=True).filter(fits))
 def test_a_mapped_event_is_the_own_event_with_the_same_content(
     event: dict[str, Any], paths: list[tuple[Step, ...]]
 ) -> None:

@@ -1,5 +1,6 @@
 """Summaries add up: any split of the events, in any order and any bracketing, gives the bytes of the whole."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
@@ -8,11 +9,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from detectors.arrays import unpack
-from detectors.bottomk import Sample, Sketch
+from detectors.bottomk import Repeats, Sample, Sketch
 from detectors.columns import DEFECTS, DRAWS, Categories, Columns, Sightings
 from detectors.folding import SKETCH_SIZE, fold, fold_into
 from detectors.layout import WHOLE, BlockSpec, Layout, RawSpec
@@ -352,6 +353,42 @@ def test_a_sketch_is_of_the_smallest_hashes_however_it_is_put_together(
     pieces = [Sketch.of(size, piece) for piece in split(entries, chance)]
     assert merged(pieces, Sketch.merge, chance) == whole
     assert reduce(Sketch.merge, pieces) == whole
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    polls=st.lists(
+        st.lists(hashes | st.integers(2**64 - 9, 2**64 - 1), max_size=60)
+        | st.builds(lambda seed, count: many_draws(Random(seed), count), st.integers(0, 2**32), st.integers(0, 300)),
+        max_size=4,
+    ),
+    size=st.integers(0, 12),
+    chance=st.randoms(use_true_random=False),
+)
+@example(polls=[[5, 2**64 - 5, 2**64 - 6], [7, *[2**63] * 99]], size=4, chance=Random(1))
+def test_repeats_are_those_of_the_smallest_different_hashes_however_they_are_put_together(
+    polls: list[list[int]], size: int, chance: Random
+) -> None:
+    def of(some: list[int]) -> Repeats:
+        return Repeats.none(size).more(np.array(some, dtype=np.uint64))
+
+    draws = [draw for poll in polls for draw in poll]
+    whole = of(draws)
+    times = Counter(draws)
+    expected = [(draw, times[draw]) for draw in sorted(times)[:size]]
+    assert list(zip(whole.hashes.tolist(), whole.counts.tolist(), strict=True)) == expected
+    pieces = split(draws, chance)
+    # What is added to some that are known already is looked at in another way than what is merged.
+    grown = reduce(lambda known, poll: known.more(np.array(poll, dtype=np.uint64)), polls, Repeats.none(size))
+    for other in (merged([of(piece) for piece in pieces], Repeats.merge, chance), grown):
+        assert other.hashes.tobytes() == whole.hashes.tobytes()
+        assert other.counts.tobytes() == whole.counts.tobytes()
+
+
+def many_draws(chance: Random, count: int) -> list[int]:
+    """Return uniform draws of which many came again, most of them a few times, one for ever."""
+    different = [chance.getrandbits(64) for _ in range(max(1, count // chance.choice([1, 2, 50])))]
+    return [chance.choice([*different[:1] * 20, *different]) for _ in range(count)]
 
 
 def test_summaries_of_different_layouts_do_not_add_up() -> None:

@@ -22,6 +22,7 @@ from daemon.records import Records
 from daemon.settings import Settings
 from daemon.taking import Cohort, Taking
 from detectors.classes import ClassesBlock
+from detectors.disagreement import DISAGREEMENT
 from detectors.layout import WHOLE, BlockSpec, Layout
 from detectors.traffic import TrafficBlock
 from tests.broken_events import CASES, MODELS, START
@@ -43,13 +44,15 @@ EVENTS = st.fixed_dictionaries(
     optional={
         "version": TEXT | st.sampled_from([1, None]),
         "uncertainty": st.floats(0, 1) | st.none(),
+        "members": st.sampled_from([[], None, {}, [[1.0], [1.0]]]),
         "features": st.sampled_from([{}, None, [], "x", {"a": None}]),
         "objects": st.sampled_from([[], None, {}]),
         "payload": st.integers(0, 140).map(lambda depth: msgspec.Raw(b"[" * depth + b"1" + b"]" * depth)),
     },
 )
-REGULAR = st.fixed_dictionaries({"id": st.just("1"), "time": st.floats(1.7e9, 1.8e9), "model": st.just("pets")}).map(
-    lambda event: {**event, "prediction": "cat"}
+REGULAR = st.fixed_dictionaries(
+    {"id": st.just("1"), "time": st.floats(1.7e9, 1.8e9), "model": st.just("pets"), "prediction": st.just("cat")},
+    optional={"embedding": st.just([0.5]), "members": st.just([[1.0], [1.0]])},
 )
 VALUES = st.one_of(
     (EVENTS | REGULAR).map(msgspec.json.encode), st.sampled_from([case.value for case in CASES if case.value])
@@ -116,6 +119,7 @@ LAYOUT = Layout(
         BlockSpec("number", field="features.b"),
         BlockSpec("category", field="features.c"),
         BlockSpec("category", field="tags.region"),
+        BlockSpec("number", field=DISAGREEMENT),
     ),
 )
 SHARES = st.floats(0, 1) | st.sampled_from([1, -0.0, 2.5, "x", None])
@@ -134,6 +138,8 @@ CARRIED = st.fixed_dictionaries(
         | st.sampled_from([{"cat": 0.75, "dog": 0.25}, {"cat": 0.5, "dog": 0.25, "é": 0.25}])
         | st.lists(SHARES, max_size=3),
         "confidence": SHARES,
+        "members": st.none()
+        | st.lists(st.sampled_from([{"cat": 1}, {"cat": 0.5, "dog": 0.5}, [0.5, 0.5], {"cat": 0.5}, "x"]), max_size=3),
         "tags": st.none() | st.dictionaries(st.sampled_from(["region", "app"]), st.sampled_from(["eu", "", "x" * 300])),
     },
 )
@@ -145,6 +151,7 @@ RECORD = {
     "features": "features",
     "probabilities": "probabilities",
     "confidence": "confidence",
+    "members": "members",
     "tags": "tags",
 }
 
