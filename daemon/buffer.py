@@ -53,8 +53,8 @@ class Batch:
     ``time_us``: int64 [n]; ``high_us``: int64 [n], the greatest event time of its partition before it;
     ``behind``: bool [n], older than anything that is counted; ``cohorts``: int64 [n].
     ``fields`` and ``own`` (float64 [n, Own], NaN where there is none; None if all are) are still to be read, since
-    the layout tells which of them; so are ``embeddings`` and ``members`` (none at all if all are null). ``event``
-    decodes one again: nearly all are only counted.
+    the layout tells which of them; so are ``embeddings``, ``members`` and ``shadows`` (none at all if all are
+    null). ``event`` decodes one again: nearly all are only counted.
     """
 
     columns: Columns
@@ -70,6 +70,7 @@ class Batch:
     own: NDArray[np.float64] | None
     embeddings: Sequence[msgspec.Raw]
     members: Sequence[msgspec.Raw]
+    shadows: Sequence[msgspec.Raw]
     event: Callable[[int], Event]
 
 
@@ -94,6 +95,7 @@ class _Piece:
     own: NDArray[np.float64] | None
     embeddings: Sequence[msgspec.Raw]
     members: Sequence[msgspec.Raw]
+    shadows: Sequence[msgspec.Raw]
 
 
 class Buffer:
@@ -191,6 +193,7 @@ class Buffer:
             own=np.array([each or _SAYS_NOTHING for each in taken.own]) if any(taken.own) else None,
             embeddings=_some(taken.embeddings),
             members=_some(taken.members),
+            shadows=_some(taken.shadows),
         )
         self._add_tags(taken)
         if self._calibrates:
@@ -290,6 +293,7 @@ class Buffer:
             own=own,
             embeddings=_raws([piece.embeddings for piece in pieces], sizes),
             members=_raws([piece.members for piece in pieces], sizes),
+            shadows=_raws([piece.shadows for piece in pieces], sizes),
             event=event,
         )
 

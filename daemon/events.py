@@ -72,7 +72,8 @@ class Event(msgspec.Struct, gc=False, omit_defaults=True):
     (default: the highest probability); ``log_probability``, of a text, instead of a confidence; ``uncertainty``
     (a standard deviation); ``objects`` (class, score and box of each that was detected); ``members``
     (probabilities of each member of an ensemble); ``features`` (numbers, texts, booleans, null);
-    ``embedding``; ``tags`` (text to text); ``payload``: what a labeler is shown.
+    ``embedding``; ``tags`` (text to text); ``payload``: what a labeler is shown; ``shadow``: what another version
+    predicts (prediction and version, or the prediction alone).
     """
 
     id: str
@@ -90,6 +91,7 @@ class Event(msgspec.Struct, gc=False, omit_defaults=True):
     payload: msgspec.Raw = NULL
     objects: msgspec.Raw = NULL
     log_probability: float | None = None
+    shadow: msgspec.Raw = NULL
 
 
 class Rejected(Exception):
@@ -351,6 +353,18 @@ def json_schema() -> dict[str, object]:
             "description": "Mean log-probability of a text's tokens; its exponential is the confidence.",
         },
         "payload": {"description": "Text, an image as data or URL, or any JSON: what a labeler is shown."},
+    }
+    properties["shadow"] = {
+        "anyOf": [
+            {
+                "type": "object",
+                "required": ["prediction"],
+                "properties": {name: properties[name] for name in ("prediction", "version")},
+            },
+            *properties["prediction"]["anyOf"],  # type: ignore[misc] # a list
+            {"type": "null"},
+        ],
+        "description": "What a shadow version of the model predicts.",
     }
     fields = {each.name: each for each in msgspec.structs.fields(Event)}
     return {

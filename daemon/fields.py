@@ -18,12 +18,13 @@ from daemon.embeddings import projected
 from daemon.events import MAX_NAME
 from daemon.kinds import OWN_FIELDS
 from daemon.members import disagreements
+from daemon.shadows import otherwise
 from daemon.slots import FIRST_BYTES, NULL_BYTE, Slots, can_have_slot, is_given
 from detectors.categories import CategoryBlock
 from detectors.centroids import DISTANCE, CentroidsBlock
 from detectors.classes import ClassesBlock
 from detectors.columns import DRAWS, Categories, Columns, Sightings
-from detectors.disagreement import DISAGREEMENT
+from detectors.disagreement import DISAGREEMENT, SHADOW
 from detectors.embeddings import PROJECTIONS
 from detectors.layout import Layout
 from detectors.numbers import NumberBlock
@@ -35,6 +36,7 @@ _LABELS_KEPT = 10_000
 _LOOK_MASK, _LEARN_MASK = np.uint64(63), np.uint64(3)
 """One event in 64 is looked at as a whole, one in four while the fields are being learnt."""
 _SAMPLE = DRAWS.index("sample")
+_NOTHING_PREDICTED = Categories(np.zeros(0, dtype=np.int64), ())
 Fields = tuple[dict[str, NDArray[np.float64]], dict[str, Categories], dict[str, NDArray[np.bool_]], Sightings]
 """Numbers, texts, wrong and sightings, as in Columns."""
 
@@ -52,7 +54,7 @@ class FieldReader:
         self.slots = Slots(_names(numbers, FEATURES), _names(texts, FEATURES), _names(texts, TAGS))
         self.classes = [label for spec in layout.blocks_of(ClassesBlock.kind) for label in spec.labels]
         self._own = [path for path in numbers if path in OWN_FIELDS]
-        self._disagrees = DISAGREEMENT in numbers
+        self._disagrees, self._shadowed = DISAGREEMENT in numbers, SHADOW in numbers
         self._projections = [path for path in numbers if path in PROJECTIONS]
         known = layout.blocks_of(CentroidsBlock.kind) if DISTANCE in numbers else []
         self._centroids = CentroidsBlock(known[0]) if known else None
@@ -63,12 +65,13 @@ class FieldReader:
     def columns(self, batch: Batch, rows: NDArray[np.intp]) -> Columns:
         """Return the events at ``rows`` of ``batch``, in ascending order, with their fields."""
         columns, fields, own = batch.columns, batch.fields, batch.own
-        embeddings, members = batch.embeddings, batch.members
+        embeddings, members, shadows = batch.embeddings, batch.members, batch.shadows
         # Nearly always it is all of them.
         if len(rows) < len(columns):
             columns, fields, own = columns.take(rows), fields.take(rows), None if own is None else own[rows]
-            embeddings, members = _at(rows, embeddings), _at(rows, members)
-        numbers, texts, wrong, sightings = self.read(fields, own, columns.hashes, embeddings, members)
+            embeddings, members, shadows = _at(rows, embeddings), _at(rows, members), _at(rows, shadows)
+        besides = (embeddings, members, shadows)
+        numbers, texts, wrong, sightings = self.read(fields, own, columns.hashes, besides, columns.predicted)
         return replace(columns, numbers=numbers, texts=texts, wrong=wrong, sightings=sightings)
 
     def read(
@@ -76,14 +79,16 @@ class FieldReader:
         carried: Carried,
         own: NDArray[np.float64] | None,
         hashes: NDArray[np.uint64],
-        embeddings: Sequence[msgspec.Raw] = (),
-        members: Sequence[msgspec.Raw] = (),
+        besides: tuple[Sequence[msgspec.Raw], Sequence[msgspec.Raw], Sequence[msgspec.Raw]] = ((), (), ()),
+        predicted: Categories = _NOTHING_PREDICTED,
     ) -> Fields:
         """Return the fields of n events, each given by what it carries, its own numbers [n, Own], and its draws.
 
-        ``embeddings``, ``members``: of each, or of none at all.
+        ``besides``: embeddings, members and shadows, each of all or none at all; ``predicted``: classes, of all if
+        there are shadows.
         """
         slots = self.slots
+        embeddings, members, shadows = besides
         found = carried.columns(slots)
         numbers = {f"{FEATURES}{name}": found.numbers[:, at] for at, name in enumerate(slots.numbers)}
         for path in self._own:
@@ -101,8 +106,12 @@ class FieldReader:
         if self._disagrees and members:
             numbers[DISAGREEMENT], unreadable = disagreements(members)
             wrong |= {DISAGREEMENT: unreadable} if unreadable.any() else {}
+        if self._shadowed and shadows:
+            said = None if own is None else own[:, OWN_FIELDS.index("prediction")]
+            numbers[SHADOW], unreadable = otherwise(shadows, predicted, said)
+            wrong |= {SHADOW: unreadable} if unreadable.any() else {}
         contiguous = {path: np.ascontiguousarray(values) for path, values in numbers.items()}
-        others = (embeddings, PROJECTIONS), (members, (DISAGREEMENT,))
+        others = (embeddings, PROJECTIONS), (members, (DISAGREEMENT,)), (shadows, (SHADOW,))
         return contiguous, texts, wrong, self._look(carried, own, hashes, others)
 
     def _label_of(self, name: str, first: int) -> str:

@@ -11,7 +11,7 @@ import msgspec
 
 from daemon.events import MAX_NAME, Event, Rejected
 
-__all__ = ["CLASSIFIER", "KINDS", "OWN_FIELDS", "Own", "Said", "class_of", "said"]
+__all__ = ["CLASSIFIER", "KINDS", "OWN_FIELDS", "Own", "Said", "class_named", "class_of", "said"]
 
 CLASSIFIER = "classifier"
 OWN_FIELDS = ("prediction", "uncertainty", "objects.count", "objects.min_score", "objects.mean_score")
@@ -63,15 +63,19 @@ def said(event: Event, kind: str) -> Said:
 
 def class_of(event: Event) -> str:
     """Return the predicted class as text; raises Rejected if there is none."""
-    prediction = event.prediction
+    if event.prediction is msgspec.UNSET:
+        raise _missing("prediction")
+    return class_named(event.prediction)
+
+
+def class_named(prediction: str | float | bool) -> str:
+    """Return the class that a prediction means, as text; raises Rejected if it means none."""
     if isinstance(prediction, str):
         return prediction
     if isinstance(prediction, bool):
         return "true" if prediction else "false"
     if isinstance(prediction, int):
         return str(prediction)
-    if prediction is msgspec.UNSET:
-        raise _missing("prediction")
     # From 2⁵³ on a double is no longer one integer: two classes could be told apart no more.
     if prediction.is_integer() and abs(prediction) < _EXACT:
         return str(int(prediction))

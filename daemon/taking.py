@@ -60,7 +60,7 @@ class Taken:
     ``time_us``: microseconds since 1970, not yet compared with ``kafka_ms``, the record's timestamp. ``defects``:
     those that decoding found, bits as in DEFECT. ``probabilities``: in slots where some are expected. ``fields``:
     read already, where some are expected; else features as JSON and tags. ``embeddings``,
-    ``members``: still JSON.
+    ``members``, ``shadows``: still JSON.
     """
 
     offsets: Sequence[int]
@@ -78,6 +78,7 @@ class Taken:
     defects: Integers
     embeddings: Sequence[msgspec.Raw]
     members: Sequence[msgspec.Raw]
+    shadows: Sequence[msgspec.Raw]
 
 
 _FIELDS = [each.name for each in dataclass_fields(Taken)].index("fields")
@@ -150,6 +151,7 @@ class Taking:
             defects,
             [event.embedding for event in events],
             [event.members for event in events],
+            [event.shadow for event in events],
         )
 
     def _fields(self, features: Sequence[msgspec.Raw], tags: Sequence[Tags]) -> FieldColumns | Kept:
@@ -186,8 +188,9 @@ class Taking:
                 continue
             if no_zone:
                 defects |= DEFECT["time_without_zone"]
-            carried = (event.probabilities, event.tags, time, defects, event.embedding, event.members)
-            rows.append((offset, kafka_ms, value, event.id, cohort, *says, *carried))
+            carried = (event.probabilities, event.tags, time, defects)
+            raws = (event.embedding, event.members, event.shadow)
+            rows.append((offset, kafka_ms, value, event.id, cohort, *says, *carried, *raws))
             features.append(event.features)
         if not rows:
             return []

@@ -10,10 +10,12 @@ doubtful: of two members that are sure of different classes it is 1, of two that
 import math
 from collections.abc import Sequence
 
-__all__ = ["DISAGREEMENT", "disagreement"]
+__all__ = ["DISAGREEMENT", "SHADOW", "disagreement"]
 
 DISAGREEMENT = "members.disagreement"
 """The path of an ensemble's disagreement, as a field."""
+SHADOW = "shadow.disagreement"
+"""The path of what a shadow version says otherwise: of a class 0 or 1, of a number the distance."""
 _UNIT = 2**20
 
 

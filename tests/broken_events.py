@@ -145,6 +145,8 @@ _FIELDS = [
     _case("members an object", Dead("wrong_shape", "`$.members`"), members={}),
     _case("members that are none", Taken(), members=[{"cat": "sure"}, {}]),
     _raw("members with NaN", Taken(("number_not_finite",)), "members", b"[[NaN], [1.0]]"),
+    _case("a shadow", Taken(), shadow={"version": 2, "prediction": "dog"}),
+    _case("a shadow that is none", Taken(), shadow=[1]),
     _case("embedding a text", Dead("wrong_shape", "`$.embedding`"), embedding="0.1 0.2"),
     _case("unknown fields", Taken(), colour="red", Model={"a": 1}),
     _raw("the same key twice", Taken(), "confidence", b'0.1, "confidence": 0.9'),

@@ -42,6 +42,7 @@ _TYPES: Mapping[str, tuple[Any, object]] = {
     "payload": (msgspec.Raw, NULL),
     "objects": (msgspec.Raw, NULL),
     "log_probability": (float | None, None),
+    "shadow": (msgspec.Raw, NULL),
 }
 _OWN = len(_TYPES)
 _TEXT_ONLY = frozenset({str})

@@ -15,7 +15,7 @@ from daemon.accumulate import NOVEL_VALUES, Accumulation
 from daemon.buffer import NEVER, Cohort
 from daemon.records import Records
 from daemon.settings import Settings
-from detectors.disagreement import DISAGREEMENT
+from detectors.disagreement import DISAGREEMENT, SHADOW
 from detectors.layout import WHOLE, BlockSpec, Layout, RawSpec
 from detectors.registry import BLOCKS, unlearnt_layout
 from detectors.selection import Pace
@@ -46,6 +46,7 @@ FIELDS = (
     BlockSpec("number", edges=(0.0, 1.0), field="features.age"),
     BlockSpec("number", field="prediction"),
     BlockSpec("number", edges=(0.0, 0.5), field=DISAGREEMENT),
+    BlockSpec("number", edges=(0.0,), field=SHADOW),
     BlockSpec("category", labels=("red", "true"), field="features.colour"),
     BlockSpec("category", labels=("eu",), field="tags.region"),
 )
@@ -138,6 +139,7 @@ def _value(chance: Random, number: int, now: float) -> bytes | None:
     fields["features"] = chance.choice([None, {}, {"age": odd}, {"age": odd, "colour": chance.choice(colours), "x": 1}])
     pair = chance.choice([{"cat": 0.2}, {"cat": 0.1, "dog": 0.9}, {"dog": 1}])
     fields["members"] = chance.choice([None, None, [{"cat": 0.6, "dog": 0.4}, pair]])
+    fields["shadow"] = chance.choice([None, None, "cat", {"prediction": 8}, 0.5, True])
     fields["prediction"] = chance.random() if model == "prices" else chance.choice(["cat", "dog", "8", 8, True, new])
     return event(name, **fields)
 

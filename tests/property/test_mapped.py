@@ -35,6 +35,7 @@ EVENTS = st.fixed_dictionaries(
         "features": st.dictionaries(TEXT, ANY, max_size=3),
         "members": st.lists(st.dictionaries(TEXT, SHARE, max_size=3), max_size=3),
         "embedding": st.lists(SHARE, max_size=3),
+        "shadow": ANY,
         "tags": st.dictionaries(TEXT, TEXT, max_size=3),
         "payload": ANY,
         "objects": st.lists(st.fixed_dictionaries({"class": TEXT, "score": SHARE}), max_size=2),
@@ -75,7 +76,7 @@ def test_the_text_of_a_path_is_read_back(path: tuple[Step, ...]) -> None:
     assert parse_path(show_path(path)) == path
 
 
-@given(EVENTS, st.lists(PATHS, min_size=14, max_size=14, unique=True).filter(fits))
+@given(EVENTS, st.lists(PATHS, min_size=15, max_size=15, unique=True).filter(fits))
 def test_a_mapped_event_is_the_own_event_with_the_same_content(
     event: dict[str, Any], paths: list[tuple[Step, ...]]
 ) -> None:

@@ -22,7 +22,7 @@ from daemon.records import Records
 from daemon.settings import Settings
 from daemon.taking import Cohort, Taking
 from detectors.classes import ClassesBlock
-from detectors.disagreement import DISAGREEMENT
+from detectors.disagreement import DISAGREEMENT, SHADOW
 from detectors.layout import WHOLE, BlockSpec, Layout
 from detectors.traffic import TrafficBlock
 from tests.broken_events import CASES, MODELS, START
@@ -52,7 +52,7 @@ EVENTS = st.fixed_dictionaries(
 )
 REGULAR = st.fixed_dictionaries(
     {"id": st.just("1"), "time": st.floats(1.7e9, 1.8e9), "model": st.just("pets"), "prediction": st.just("cat")},
-    optional={"embedding": st.just([0.5]), "members": st.just([[1.0], [1.0]])},
+    optional={"embedding": st.just([0.5]), "members": st.just([[1.0], [1.0]]), "shadow": st.just("cat")},
 )
 VALUES = st.one_of(
     (EVENTS | REGULAR).map(msgspec.json.encode), st.sampled_from([case.value for case in CASES if case.value])
@@ -120,6 +120,7 @@ LAYOUT = Layout(
         BlockSpec("category", field="features.c"),
         BlockSpec("category", field="tags.region"),
         BlockSpec("number", field=DISAGREEMENT),
+        BlockSpec("number", field=SHADOW),
     ),
 )
 SHARES = st.floats(0, 1) | st.sampled_from([1, -0.0, 2.5, "x", None])
@@ -140,6 +141,7 @@ CARRIED = st.fixed_dictionaries(
         "confidence": SHARES,
         "members": st.none()
         | st.lists(st.sampled_from([{"cat": 1}, {"cat": 0.5, "dog": 0.5}, [0.5, 0.5], {"cat": 0.5}, "x"]), max_size=3),
+        "shadow": st.sampled_from([None, "cat", {"prediction": "dog", "version": 2}, 1.5, [], True]),
         "tags": st.none() | st.dictionaries(st.sampled_from(["region", "app"]), st.sampled_from(["eu", "", "x" * 300])),
     },
 )
@@ -152,6 +154,7 @@ RECORD = {
     "probabilities": "probabilities",
     "confidence": "confidence",
     "members": "members",
+    "shadow": "shadow",
     "tags": "tags",
 }
 

@@ -315,7 +315,7 @@ def test_the_environment_contradicting_itself_is_told(tmp_path: Path) -> None:
 JSON = '[events]\ndecoder = "json"\n[events.fields]\ntime = "ts"\nmodel = "m"\nprediction = "p"\n'
 EVERY_FIELD = (
     "id, time, model, prediction, version, probabilities, confidence, uncertainty, members, features, embedding, tags, "
-    "payload, objects, log_probability, features.NAME, tags.NAME"
+    "payload, objects, log_probability, shadow, features.NAME, tags.NAME"
 )
 
 
