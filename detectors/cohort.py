@@ -15,7 +15,7 @@ from detectors.evidence import FLOOR
 from detectors.layout import Layout
 from detectors.learning import HISTORY_WINDOWS, History, Windows, calibrate, learn
 from detectors.monitors import Monitor, Nulls, nulls, observe, questions_of, readable, rows_of, watches
-from detectors.readings import OK, Contributor, Reading, Readings, Transition
+from detectors.readings import OK, Contributor, Fault, Reading, Readings, Transition
 from detectors.reference import Reference
 from detectors.registry import MONITORS
 from detectors.state import NO_WINDOW, QUIET_WINDOWS, CohortState, MonitorState
@@ -32,7 +32,7 @@ CALM = 0.5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """What one window led to; ``proposal`` is the reference just learnt, to be published.
+    """What one window led to; ``proposal`` is the reference just learnt, to be published; ``faults``: who failed.
 
     A reference is proposed once: the caller publishes it in the transaction that stores ``state``.
     """
@@ -41,6 +41,7 @@ class Step:
     readings: Readings
     transitions: tuple[Transition, ...]
     proposal: Reference | None
+    faults: tuple[Fault, ...] = ()
 
 
 def step(
