@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.adapters import batch, drift, scores
+from detectors.adapters import alibi, batch, drift, online, scores
 from detectors.adapters.kinds import KINDS
 from detectors.adapters.memory import Values
 from detectors.adapters.state import AdapterState
@@ -168,6 +168,8 @@ def _taken(
         found = float(shown.mean()) >= adapter.threshold
     elif kind.family == "test":
         memory, found = batch.take(kind, adapter.arguments, memory, values)
+    elif kind.family == "online":
+        memory, found = online.take(kind, adapter.arguments, memory, values)
     else:
         memory, found = drift.take(kind, adapter.arguments, memory, values)
     quiet = 0 if found else before.quiet + 1
@@ -235,8 +237,7 @@ def _ended(name: str, state: AdapterState, window: int) -> Transition:
 def _status(adapter: Adapter, state: AdapterState) -> int:
     if state.firing:
         return FIRING
-    compares = KINDS[adapter.kind].family == "test"
-    ready = batch.is_ready((state.attributes, state.history)) if compares else state.count > 0
+    ready = alibi.is_ready((state.attributes, state.history)) if KINDS[adapter.kind].compares else state.count > 0
     return OK if ready else LEARNING
 
 
