@@ -31,7 +31,7 @@ demo: $(DEMO) ## show it live; EXIT=1 ends by itself, SEED=n varies the story
 test: check-maven .venv/.dev $(JARS) $(SERVERS) ## run the tests, with a real Kafka and PostgreSQL; CLIENT=confluent: on that Kafka client; ARGS=… goes to pytest
 	@$(BIN)/pytest $(if $(CLIENT),--client $(CLIENT)) $(ARGS)
 
-test-alibi: $(ALIBI) ## run the tests of the extra alibi, in an environment of its own (1 GB)
+test-alibi: $(ALIBI) ## run the tests of the extra alibi, in an environment of its own (3 GB)
 	@.cache/alibi/bin/pytest --noconftest tests/alibi $(ARGS)
 
 fault: check-maven .venv/.dev $(JARS) ## play the fault matrix; ARGS="--scenario N --seed S" repeats one, CLIENT=confluent
@@ -60,7 +60,7 @@ lock: .venv/.dev ## resolve the dependencies anew (UPGRADE=1: to their newest ve
 	@$(LOCK) pyproject.toml -c requirements/demo.txt -o requirements/run.txt
 	@$(LOCK) --group pyproject.toml:build -c requirements/demo.txt -o requirements/build.txt
 	@$(LOCK) --group pyproject.toml:peers -o requirements/peers.txt
-	@$(LOCK) pyproject.toml --extra alibi --group alibi -o requirements/alibi.txt
+	@$(LOCK) pyproject.toml --extra alibi-tensorflow --group alibi -o requirements/alibi.txt
 
 clean: ## remove .venv, caches and build results
 	@rm -rf .venv .cache build dist

@@ -62,7 +62,8 @@ class Closing:
             return found
         watched = watch(self._adapters, known, summary, window, found.readings)
         found.state.adapters = watched.states
-        return replace(found, readings=watched.readings, transitions=(*found.transitions, *watched.transitions))
+        transitions = (*found.transitions, *watched.transitions)
+        return replace(found, readings=watched.readings, transitions=transitions, faults=watched.faults)
 
     def grown(self, latest: Layout, summary: Summary, window: int, history: History) -> Layout | None:
         """Return a layout that knows what this window met and the ``latest`` one did not; None if it met nothing."""

@@ -1,7 +1,7 @@
 """Detectors of other libraries, from the settings: what of events is kept for them, and whether they can be made."""
 
 from daemon.settings import Settings
-from detectors.adapters import batch
+from detectors.adapters import batch, online
 from detectors.adapters.kinds import KINDS
 from detectors.adapters.memory import made
 from detectors.layout import RawSpec
@@ -41,6 +41,8 @@ def check_monitors(settings: Settings) -> None:
             kind = KINDS[each.kind]
             if kind.family == "test":
                 batch.probe(kind, each.args, len(each.values))
+            elif kind.family == "online":
+                online.probe(kind, each.args, len(each.values))
             else:
                 made(kind, each.args)
         except (ImportError, ValueError, TypeError) as error:

@@ -17,7 +17,7 @@ from detectors.layout import Layout
 from detectors.learning import History, Windows, learn
 from detectors.monitors import observe, questions_of, readable, rows_of, watches
 from detectors.nulls import nulls_in_force
-from detectors.readings import Contributor, Reading, Readings, Transition
+from detectors.readings import Contributor, Fault, Reading, Readings, Transition
 from detectors.reference import Reference
 from detectors.registry import MONITORS
 from detectors.state import CohortState, MonitorState
@@ -31,7 +31,7 @@ __all__ = ["CohortState", "Contributor", "History", "Reading", "Readings", "Step
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """What one window led to; ``proposal`` is the reference just learnt, to be published.
+    """What one window led to; ``proposal`` is the reference just learnt, to be published; ``faults``: who failed.
 
     A reference is proposed once: the caller publishes it in the transaction that stores ``state``.
     """
@@ -40,6 +40,7 @@ class Step:
     readings: Readings
     transitions: tuple[Transition, ...]
     proposal: Reference | None
+    faults: tuple[Fault, ...] = ()
 
 
 def step(

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from detectors.arrays import pack, unpack
 
-__all__ = ["STATUSES", "Contributor", "Effect", "EffectName", "Reading", "Readings", "Transition"]
+__all__ = ["STATUSES", "Contributor", "Effect", "EffectName", "Fault", "Reading", "Readings", "Transition"]
 
-STATUSES = ("learning", "calibrating", "ok", "pending", "firing")
-"""What ``Readings.status`` counts: the status of a monitor in a segment."""
-LEARNING, CALIBRATING, OK, PENDING, FIRING = range(len(STATUSES))
+STATUSES = ("learning", "calibrating", "ok", "pending", "firing", "failed")
+"""What ``Readings.status`` counts: the status of a monitor in a segment; readings store the index."""
+LEARNING, CALIBRATING, OK, PENDING, FIRING, FAILED = range(len(STATUSES))
 
 _FORMAT = 1
 
@@ -23,6 +23,13 @@ class Contributor(NamedTuple):
     label: str
     before: float
     after: float
+
+
+class Fault(NamedTuple):
+    """A monitor that is a detector of another library and could not take a window: its name, and what was raised."""
+
+    monitor: str
+    reason: str
 
 
 class EffectName(NamedTuple):

@@ -56,6 +56,12 @@ BEYOND_CAP = Counter(
     ["cap"],
     registry=COUNTED,
 )
+MONITOR_FAULTS = Counter(
+    "strandline_monitor_faults",
+    "Windows that a monitor could not take, since the library whose detector it is raised an error",
+    ["monitor"],
+    registry=COUNTED,
+)
 WINDOWS = Counter("strandline_windows_closed", "Windows that were closed and judged", registry=COUNTED)
 JOB_SECONDS = Histogram(
     "strandline_job_duration_seconds", "Runs of each job that succeeded", ["job"], buckets=_SECONDS, registry=COUNTED
@@ -133,7 +139,7 @@ def told() -> Iterator[Told]:
     """Yield every metric there is, with its name as it is queried."""
     for metric in (
         RECORDS, EVENTS, LATE, DEFECT, DEAD_LETTERS, CANDIDATES, COMMIT_SECONDS, LAST_COMMIT, FENCED, UNAVAILABLE,
-        BEYOND_CAP, WINDOWS, JOB_SECONDS, JOB_FAILURES, JOB_SUCCESS, NOTIFICATIONS,
+        BEYOND_CAP, MONITOR_FAULTS, WINDOWS, JOB_SECONDS, JOB_FAILURES, JOB_SUCCESS, NOTIFICATIONS,
     ):  # fmt: skip
         (family,) = metric.describe()
         yield _told(family.name, family.type, tuple(metric._labelnames), family.documentation)  # noqa: SLF001

@@ -227,6 +227,8 @@ def _alarm(alarm: Alarm) -> tuple[object, ...]:
 def _line(line: Line) -> tuple[object, ...]:
     estimates = [None if math.isnan(each) else each for each in line.estimates]
     closest = f"{line.closest:.0%}" if line.watched else "learning"
+    if line.failed:
+        closest = f"failed in {line.failed:,} windows"
     at = None if line.closest_us is None else _time(line.closest_us)
     return line.monitor, line.segment, line.readings, *estimates, closest, at, line.alarms or None
 

@@ -131,6 +131,16 @@ class _Cohort:
             summary, self._reference(window), state, window, lambda count: self._history(window, count)
         )
         self._store(window, layout_id, summary, found)
+        for fault in found.faults:
+            metrics.MONITOR_FAULTS.labels(fault.monitor).inc()
+            log.error(
+                "reduce.monitor_failed",
+                model=self._model,
+                version=self._version,
+                window=window,
+                monitor=fault.monitor,
+                error=fault.reason,
+            )
         for cap in self._closing.beyond(summary):
             metrics.BEYOND_CAP.labels(cap).inc()
         if found.transitions:

@@ -41,7 +41,7 @@ class Line:
     """One monitor's readings in one segment. ``closest``: the most of its threshold its evidence reached, 1 for all.
 
     ``estimates``: least, middle and greatest of what was read, NaN without any; ``watched``: windows with events after
-    a reference was there.
+    a reference was there; ``failed``: windows that a detector of another library could not take.
     """
 
     segment: str
@@ -53,6 +53,7 @@ class Line:
     closest: float
     closest_us: int | None
     alarms: int = 0
+    failed: int = 0
 
 
 @dataclass(slots=True)
@@ -121,13 +122,14 @@ def _of_version(settings: Settings, store: Store, cohort_id: int, model: str, ve
 class _Gathered:
     def __init__(self, unit: str) -> None:
         self._unit = unit
-        self._readings = self._watched = 0
+        self._readings = self._watched = self._failed = 0
         self._estimates = array("d")
         self._closest = 0.0
         self._closest_us: int | None = None
 
     def take(self, reading: Reading, end_us: int) -> None:
         self._readings += 1
+        self._failed += reading.status == "failed"
         if not math.isnan(reading.estimate):
             self._estimates.append(reading.estimate)
         if reading.status == "learning" or not reading.n:
@@ -144,7 +146,15 @@ class _Gathered:
             least, middle, most = np.quantile(self._estimates, (0, 0.5, 1)).tolist()
             estimates = (least, middle, most)
         return Line(
-            segment, monitor, self._unit, self._readings, self._watched, estimates, self._closest, self._closest_us
+            segment,
+            monitor,
+            self._unit,
+            self._readings,
+            self._watched,
+            estimates,
+            self._closest,
+            self._closest_us,
+            failed=self._failed,
         )
 
 

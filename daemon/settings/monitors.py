@@ -9,11 +9,14 @@ from typing import Annotated
 from pydantic import Field, ValidationInfo, field_validator
 
 from daemon.settings.section import Names, Section
-from detectors.adapters.kinds import KINDS, fault_of_arguments
+from detectors.adapters.kinds import BACKEND, KINDS, fault_of_arguments
 from detectors.adapters.watch import Adapter
 from detectors.raw import is_truth
 
 __all__ = ["MonitorSettings"]
+
+_BACKENDS = {"tensorflow": ("tensorflow_probability", "strandline[alibi-tensorflow]"), "pytorch": ("torch", "torch")}
+"""What some detectors of alibi-detect compute with: the module they need, and what installs it."""
 
 
 class MonitorSettings(Section):
@@ -75,6 +78,15 @@ class MonitorSettings(Section):
             near = get_close_matches(name, () if kind is None else kind.arguments, 1)
             hint = f"; did you mean {near[0]}?" if near and near != [name] else ""
             raise ValueError(f"{name}: {message}{hint}")
+        if kind is not None and BACKEND in kind.arguments:
+            backend = args.get(BACKEND, "tensorflow")
+            if backend not in _BACKENDS:
+                raise ValueError(f"{BACKEND}: expected one of {', '.join(_BACKENDS)}, found {backend!r}")
+            module, install = _BACKENDS[str(backend)]
+            if find_spec(module) is None:
+                other = next(name for name in _BACKENDS if name != backend)
+                message = f"{kind.name} computes with {module}, which is not installed: pip install '{install}'"
+                raise ValueError(f'{message}, or say {BACKEND} = "{other}"')
         return args
 
     @field_validator("threshold")

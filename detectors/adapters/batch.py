@@ -4,29 +4,23 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from detectors.adapters.kinds import Kind
-from detectors.adapters.memory import Memory, Values, made
+from detectors.adapters.alibi import REFERENCE, given, is_ready, learnt, made, seeded
+from detectors.adapters.kinds import BACKEND, Kind
+from detectors.adapters.memory import Memory, Values
 
-__all__ = ["REFERENCE", "is_ready", "probe", "take"]
-
-REFERENCE = 1024
-"""Events with which later windows are compared: the first of the sample."""
+__all__ = ["probe", "take"]
 
 
 class _Test(Protocol):
-    def predict(self, x: Values) -> Mapping[str, Any]: ...
-
-
-def is_ready(memory: Memory) -> bool:
-    """Tell whether the reference is complete."""
-    return len(memory[1]) >= REFERENCE
+    def predict(self, x: NDArray[np.floating[Any]]) -> Mapping[str, Any]: ...
 
 
 def probe(kind: Kind, arguments: Mapping[str, object], values: int) -> None:
-    """Make the test once, on two events with so many values, and try it; raises as memory.made does."""
-    events = np.array([[0.0], [1.0]]).repeat(values, axis=1)
-    _differ(kind, arguments, events, events)
+    """Make the test once, on a few events with so many values, and try it; raises as alibi.made does."""
+    events = np.arange(REFERENCE if BACKEND in kind.arguments else 2, dtype=np.float64)[:, None].repeat(values, axis=1)
+    _differ(kind, arguments, events, events[:10])
 
 
 def take(kind: Kind, arguments: Mapping[str, object], memory: Memory, values: Values) -> tuple[Memory, bool]:
@@ -35,8 +29,7 @@ def take(kind: Kind, arguments: Mapping[str, object], memory: Memory, values: Va
     Until the reference is complete, windows are added to it and differ from nothing.
     """
     if not is_ready(memory):
-        reference = memory[1]
-        return (None, np.concatenate([reference, values])[:REFERENCE] if len(reference) else values[:REFERENCE]), False
+        return learnt(memory, values), False
     return memory, _differ(kind, arguments, memory[1], values)
 
 
@@ -50,4 +43,5 @@ def _differ(kind: Kind, arguments: Mapping[str, object], reference: Values, valu
         # Both values are possible, whether or not the reference has both.
         arguments = {**arguments, "categories_per_feature": dict.fromkeys(range(reference.shape[1]), 2)}
     test: _Test = made(kind, arguments, reference)
-    return bool(test.predict(values)["data"]["is_drift"])
+    with seeded(arguments):
+        return bool(test.predict(given(kind, values))["data"]["is_drift"])

@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.adapters.kinds import Kind
+from detectors.adapters.kinds import SEED, Kind
 from detectors.adapters.plain import Tree, overlay, plain
 
 __all__ = ["HISTORY", "NOTHING", "Memory", "Values", "made", "remembered", "resumed"]
 
 HISTORY = 4096
 """Events kept of a detector whose own memory cannot be stored: that is then all it knows."""
-_SEED = "seed"
 
 Values = NDArray[np.float64]
 """float64 [events, values]."""
@@ -24,8 +23,8 @@ NOTHING: Memory = (None, np.empty((0, 0)))
 """What a detector remembers at the beginning."""
 
 
-def made(kind: Kind, arguments: Mapping[str, object], *reference: Values) -> Any:
-    """Return a new detector of that kind, on a ``reference`` if it compares with one.
+def made(kind: Kind, arguments: Mapping[str, object]) -> Any:
+    """Return a new detector of that kind, one that needs no reference.
 
     Raises
     ------
@@ -34,8 +33,8 @@ def made(kind: Kind, arguments: Mapping[str, object], *reference: Values) -> Any
     ValueError, TypeError
         It does not take these arguments; the library says why.
     """
-    seed = {_SEED: 0} if _SEED in kind.arguments else {}
-    return getattr(import_module(kind.module), kind.name)(*reference, **{**seed, **arguments})
+    seed = {SEED: 0} if SEED in kind.arguments else {}
+    return getattr(import_module(kind.module), kind.name)(**{**seed, **arguments})
 
 
 def resumed(

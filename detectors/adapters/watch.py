@@ -13,14 +13,14 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.adapters import batch, drift, scores
+from detectors.adapters import alibi, batch, drift, online, scores
 from detectors.adapters.kinds import KINDS
 from detectors.adapters.memory import Values
 from detectors.adapters.state import AdapterState
 from detectors.explain import interval
 from detectors.layout import WHOLE
 from detectors.raw import is_truth, ordered
-from detectors.readings import FIRING, LEARNING, OK, Readings, Transition
+from detectors.readings import FAILED, FIRING, LEARNING, OK, Fault, Readings, Transition
 from detectors.summary import Summary
 
 _T = TypeVar("_T", bound=np.generic)
@@ -71,11 +71,15 @@ _WORDS = {"score": "mean score of", "share": "share of", "mean": "mean"}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Watched:
-    """What one window led to: the states after it, the readings with those of the adapters, the transitions."""
+    """What one window led to: the states after it, the readings with those of the adapters, the transitions.
+
+    ``faults``: of adapters whose library raised; their states and alarms are as before the window.
+    """
 
     states: dict[str, AdapterState]
     readings: Readings
     transitions: tuple[Transition, ...]
+    faults: tuple[Fault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,8 @@ def watch(
     """Take one closed window; ``states`` are those after the window before, ``readings`` the monitors' own.
 
     A window without values changes nothing. An adapter that is configured otherwise than its state starts afresh, and
-    its alarm, like that of one that is configured no longer, is resolved.
+    its alarm, like that of one that is configured no longer, is resolved. What the library of one raises is its own
+    fault: the window changes nothing of it, its reading says that it failed, and all others go on.
     """
     kept = {adapter.name: adapter for adapter in adapters}
     begun = {adapter.name: AdapterState(adapter.identity) for adapter in adapters}
@@ -107,18 +112,25 @@ def watch(
         if state.firing and (name not in kept or state.identity != begun[name].identity)
     ]
     after: dict[str, AdapterState] = {}
+    faults: list[Fault] = []
     for adapter in adapters:
         known = states.get(adapter.name)
         fresh = begun[adapter.name]
         before = known if known is not None and known.identity == fresh.identity else fresh
         values = _values(adapter, summary)
-        after[adapter.name], shown = _taken(adapter, before, values, window)
-        state = after[adapter.name]
+        try:
+            state, shown = _taken(adapter, before, values, window)
+        except Exception as error:  # noqa: BLE001 - libraries of others raise what they like
+            faults.append(Fault(adapter.name, f"{type(error).__name__}: {error}"))
+            after[adapter.name] = before
+            readings = _joined(readings, adapter, FAILED, _figures(values[:0, 0], before, exact=False))
+            continue
+        after[adapter.name] = state
         figures = _figures(shown, before, exact=adapter.unit == "share")
         if state.firing != before.firing:
             transitions.append(_changed(adapter, state, figures, window))
-        readings = _joined(readings, adapter, state, figures)
-    return Watched(after, readings, tuple(transitions))
+        readings = _joined(readings, adapter, _status(adapter, state), figures)
+    return Watched(after, readings, tuple(transitions), tuple(faults))
 
 
 def _values(adapter: Adapter, summary: Summary) -> Values:
@@ -156,6 +168,8 @@ def _taken(
         found = float(shown.mean()) >= adapter.threshold
     elif kind.family == "test":
         memory, found = batch.take(kind, adapter.arguments, memory, values)
+    elif kind.family == "online":
+        memory, found = online.take(kind, adapter.arguments, memory, values)
     else:
         memory, found = drift.take(kind, adapter.arguments, memory, values)
     quiet = 0 if found else before.quiet + 1
@@ -223,12 +237,11 @@ def _ended(name: str, state: AdapterState, window: int) -> Transition:
 def _status(adapter: Adapter, state: AdapterState) -> int:
     if state.firing:
         return FIRING
-    compares = KINDS[adapter.kind].family == "test"
-    ready = batch.is_ready((state.attributes, state.history)) if compares else state.count > 0
+    ready = alibi.is_ready((state.attributes, state.history)) if KINDS[adapter.kind].compares else state.count > 0
     return OK if ready else LEARNING
 
 
-def _joined(readings: Readings, adapter: Adapter, state: AdapterState, figures: _Figures) -> Readings:
+def _joined(readings: Readings, adapter: Adapter, status: int, figures: _Figures) -> Readings:
     """Return the readings with a column for the adapter; of segments it knows nothing."""
 
     def joined(old: NDArray[_T], value: float) -> NDArray[_T]:
@@ -249,6 +262,6 @@ def _joined(readings: Readings, adapter: Adapter, state: AdapterState, figures: 
         tolerance=joined(readings.tolerance, np.nan),
         log_evidence=joined(readings.log_evidence, np.nan),
         log_threshold=joined(readings.log_threshold, np.nan),
-        status=joined(readings.status, _status(adapter, state)),
+        status=joined(readings.status, status),
         component=joined(readings.component, 0),
     )

@@ -3,11 +3,15 @@
 import random
 from typing import Any
 
+import pytest
+from structlog.testing import capture_logs
+
 from daemon.jobs.reduce import ReduceJob
 from daemon.settings import Settings
 from detectors.cohort import CohortState
 from detectors.readings import STATUSES, Readings
 from detectors.summary import Summary
+from sinks import metrics
 from sinks.database import connect
 from sinks.windows import Layouts, uncompress
 from tests.harness import START_SECONDS, event, new_topic, query, send, settings_for, wait_for, working
@@ -87,6 +91,42 @@ def test_a_detector_of_another_library_fires_outside_the_budget(kafka: ApacheKaf
     kept = CohortState.from_bytes(uncompress(state))
     assert set(kept.adapters) == {ADWIN, CATS}
     assert len(kept.adapters[ADWIN].history) == 200 * (WINDOWS - 1)
+
+
+def test_a_library_that_raises_stops_no_window_and_no_other_monitor(
+    kafka: ApacheKafka, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("0 of 0")
+
+    monkeypatch.setattr("river.drift.PageHinkley.update", broken)
+    topic = new_topic(kafka)
+    settings = watching(
+        kafka,
+        database,
+        topic,
+        {"kind": "river.PageHinkley", "on": "confidence", "name": "broken"},
+        {"kind": "river.ADWIN", "on": "confidence"},
+    )
+    sending = stream()[: 4 * 300]
+    send(kafka, topic, sending)
+    with working(settings) as worker, connect(database, name="test") as connection, capture_logs() as logs:
+        reduce = ReduceJob(settings)
+        wait_for(lambda: worker.committed_events == len(sending))
+        wait_for(lambda: reduce.run_once(connection) >= 0 and closed(database) == 3)
+
+    faults = [each for each in logs if each["event"] == "reduce.monitor_failed"]
+    first = START_SECONDS // 300
+    assert [(each["monitor"], each["window"], each["error"]) for each in faults] == [
+        ("broken", first + window, "ZeroDivisionError: 0 of 0") for window in range(3)
+    ]
+    assert metrics.MONITOR_FAULTS.labels("broken")._value.get() == 3
+    bodies = query(database, 'SELECT readings FROM closed_window ORDER BY "window"')
+    readings = [Readings.from_bytes(uncompress(body)).rows() for (body,) in bodies]
+    rows = [{row.monitor: row for row in each if not row.segment} for each in readings]
+    assert [(each["broken"].status, each["broken"].n) for each in rows] == [("failed", 0)] * 3
+    assert [(each[ADWIN].status, each[ADWIN].n) for each in rows] == [("ok", 200)] * 3
+    assert [each["confidence"].n for each in rows] == [300] * 3
 
 
 def closed(database: str) -> int:

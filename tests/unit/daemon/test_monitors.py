@@ -82,6 +82,43 @@ def test_a_library_that_is_not_installed_is_told_with_how_to_install_it(
         settings_of(tmp_path, "[[monitor]]\nkind = 'river.ADWIN'\non = 'confidence'")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("", "MMDDrift computes with tensorflow_probability, which is not installed: pip install 'strandline[alibi-te"),
+        ("args = { backend = 'pytorch' }", "not installed: pip install 'torch', or say backend = \"tensorflow\""),
+        ("args = { backend = 'jax' }", "backend: expected one of tensorflow, pytorch, found 'jax'"),
+    ],
+)
+def test_what_a_kernel_computes_with_is_told_where_it_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, told: str
+) -> None:
+    monkeypatch.setattr("daemon.settings.monitors.find_spec", lambda name: object() if name == "alibi_detect" else None)
+    with pytest.raises(BadSettings) as found:
+        settings_of(tmp_path, f"[[monitor]]\nkind = 'alibi.MMDDrift'\non = 'confidence'\n{arguments}")
+    assert told in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("{ ert = 1000 }", "window_sizes: CVMDriftOnline has none of its own: expected a list of whole numbers"),
+        ("{ window_sizes = [20] }", "ert: CVMDriftOnline has none of its own: expected a number"),
+        ("{ ert = 1000, window_sizes = [20, 0.5] }", "window_sizes: expected a list of whole numbers, found [20, 0.5]"),
+        ("{ ert = 1000, window_sizes = [] }", "window_sizes: expected a list of whole numbers, found []"),
+    ],
+)
+def test_what_an_online_detector_must_be_told_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, told: str
+) -> None:
+    monkeypatch.setattr("daemon.settings.monitors.find_spec", lambda _: object())
+    with pytest.raises(BadSettings) as found:
+        settings_of(
+            tmp_path, f"[[monitor]]\nkind = 'alibi.CVMDriftOnline'\non = ['confidence', 'margin']\nargs = {arguments}"
+        )
+    assert told in str(found.value)
+
+
 def test_without_monitors_the_library_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "river", None)
     check_monitors(Settings())

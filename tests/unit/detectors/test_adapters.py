@@ -235,6 +235,33 @@ def test_another_configuration_ends_the_alarm_and_starts_afresh() -> None:
     assert len(watching.transitions) == 2
 
 
+def test_what_a_library_raises_is_the_fault_of_its_monitor_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("0 of 0")
+
+    watching = Watching(Adapter("fragile", "river.PageHinkley", (ON,), {"threshold": 5.0}), ADWIN)
+    watching.run(19, mean=0.8)
+    watching.run(1, mean=0.5)
+    kept = watching.states["fragile"]
+    assert kept.firing
+    with monkeypatch.context() as breaking:
+        breaking.setattr("river.drift.PageHinkley.update", broken)
+        (found,) = watching.run(1, mean=0.5, seed=2)
+    assert found.faults == (("fragile", "ZeroDivisionError: 0 of 0"),)
+    # As before the window, to the byte.
+    assert bytes_of({"fragile": found.states["fragile"]}) == bytes_of({"fragile": kept})
+    stored = Readings.from_bytes(found.readings.to_bytes())
+    rows = {row.monitor: row for row in stored.rows() if not row.segment}
+    assert (rows["fragile"].status, rows["fragile"].n) == ("failed", 0)
+    assert np.isnan([rows["fragile"].estimate, rows["fragile"].low, rows["fragile"].high]).all()
+    assert rows["changes"].n == 200
+    # Whole again, it takes the next window.
+    (found,) = watching.run(1, mean=0.5, seed=3)
+    assert found.faults == ()
+    assert found.states["fragile"].count == kept.count + 200
+    assert {row.monitor: row.status for row in found.readings.rows() if not row.segment}["fragile"] == "firing"
+
+
 def test_a_share_is_shown_as_one() -> None:
     watching = Watching(Adapter("cats", "river.PageHinkley", ("prediction=cat",), {"threshold": 5.0}))
     watching.run(10, mean=0.3)
