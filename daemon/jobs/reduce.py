@@ -35,6 +35,8 @@ __all__ = ["ReduceJob"]
 log = structlog.get_logger()
 
 _WINDOWS_AT_ONCE = 50
+_LONGEST_SECONDS = 1800.0
+"""More than is computed between two statements: detectors of other libraries simulate their thresholds for minutes."""
 _KINDS = ("layout", "reference")
 
 
@@ -77,7 +79,7 @@ class ReduceJob:
     def _reduce(
         self, connection: Connection, layouts: Layouts, cohort_id: int, model: str, version: str, bound: int
     ) -> int:
-        with transaction(connection):
+        with transaction(connection, idle_seconds=_LONGEST_SECONDS):
             # The model's row before the control lock, as everywhere: alerts and publishing below need both.
             connection.execute(statement("alerts", "lock_model"), [model])
             row = connection.execute(statement("windows", "lock_cohort"), [cohort_id]).fetchone()

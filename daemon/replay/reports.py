@@ -107,7 +107,8 @@ def _of_version(settings: Settings, store: Store, cohort_id: int, model: str, ve
         found.late += closed.late
         read = Readings.from_bytes(uncompress(closed.readings))
         watching = (read.n > 0) & (read.status != LEARNING)
-        found.spent += float(np.exp(-read.log_threshold[watching]).sum())
+        # Detectors of other libraries have no threshold, and no part in the budget.
+        found.spent += float(np.nansum(np.exp(-read.log_threshold[watching])))
         for each in read.rows():
             at = gathered.setdefault((each.segment, each.monitor), _Gathered(each.unit))
             at.take(each, found.last_us)

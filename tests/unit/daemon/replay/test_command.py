@@ -89,6 +89,14 @@ def test_settings_can_be_tried(data: Path) -> None:
     assert other["spent"] == pytest.approx(4 * one["spent"])
 
 
+def test_detectors_of_other_libraries_spend_nothing_of_the_budget(data: Path, tmp_path: Path) -> None:
+    [alone] = json.loads(typed(data, "--json").stdout)["versions"]
+    (tmp_path / "config.toml").write_text('[[monitor]]\nname = "adwin"\nkind = "river.ADWIN"\non = "confidence"\n')
+    [beside] = json.loads(typed(data, "--json").stdout)["versions"]
+    assert {line["monitor"] for line in beside["lines"]} - {line["monitor"] for line in alone["lines"]} == {"adwin"}
+    assert 0 < beside["spent"] <= alone["spent"]
+
+
 def test_a_reference_can_be_given(data: Path) -> None:
     good = data.with_name("good.jsonl")
     good.write_text("\n".join(line for line in data.read_text().splitlines() if line != "{"))
