@@ -47,6 +47,9 @@ class ReduceJob:
         self._settings = settings
         self._publishing = publishing
         self._controls = Controls(_KINDS)
+        for monitor in settings.monitor:
+            # So that it is told before the first.
+            metrics.MONITOR_FAULTS.labels(monitor.title)
 
     def run_once(self, connection: Connection) -> int:
         """Close all windows that are due now; return how many."""

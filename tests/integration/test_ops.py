@@ -35,6 +35,10 @@ url = "{url}"
 idle_seconds = 1
 [ops]
 port = {port}
+[[monitor]]
+name = "drifting"
+kind = "river.ADWIN"
+on = "confidence"
 """
 
 
