@@ -307,7 +307,8 @@ class Trial:
     # The end
 
     def settle(self) -> None:
-        """After the fault: see a fresh event, and all read; stop the processes, and close and decide what is left."""
+        """After the fault: see all read, and a fresh event; stop the processes, and close and decide what is left."""
+        self.told["all read after"] = f"{self.wait_until_caught_up():.1f} s"
         self.feed.fresh("fresh", 1)
         seconds = self.wait_for(lambda: self.offsets() == self.feed.ends, f"all read, that is {self.feed.ends}")
         self.told["fresh event"] = f"{seconds:.1f} s"
