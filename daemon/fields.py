@@ -96,20 +96,21 @@ class FieldReader:
         texts = {f"{FEATURES}{name}": text for name, text in zip(slots.texts, found.texts, strict=True)}
         texts |= {f"{TAGS}{name}": tag for name, tag in zip(slots.tags, found.tags, strict=True)}
         wrong = {f"{FEATURES}{name}": rows for name, rows in found.wrong.items()}
+        made: dict[str, tuple[NDArray[np.float64], NDArray[np.bool_]]] = {}
         if self._projections and embeddings:
             projections, unreadable = projected(embeddings)
-            read = {path: projections[:, PROJECTIONS.index(path)] for path in self._projections}
+            made |= {path: (projections[:, PROJECTIONS.index(path)], unreadable) for path in self._projections}
             if self._centroids is not None:
-                read[DISTANCE] = self._centroids.distances(np.ascontiguousarray(projections.T))
-            numbers |= read
-            wrong |= dict.fromkeys(read, unreadable) if unreadable.any() else {}
+                made[DISTANCE] = self._centroids.distances(np.ascontiguousarray(projections.T)), unreadable
         if self._disagrees and members:
-            numbers[DISAGREEMENT], unreadable = disagreements(members)
-            wrong |= {DISAGREEMENT: unreadable} if unreadable.any() else {}
+            made[DISAGREEMENT] = disagreements(members)
         if self._shadowed and shadows:
             said = None if own is None else own[:, OWN_FIELDS.index("prediction")]
-            numbers[SHADOW], unreadable = otherwise(shadows, predicted, said)
-            wrong |= {SHADOW: unreadable} if unreadable.any() else {}
+            made[SHADOW] = otherwise(shadows, predicted, said)
+        for path, (values, unreadable) in made.items():
+            numbers[path] = values
+            if unreadable.any():
+                wrong[path] = unreadable
         contiguous = {path: np.ascontiguousarray(values) for path, values in numbers.items()}
         others = (embeddings, PROJECTIONS), (members, (DISAGREEMENT,)), (shadows, (SHADOW,))
         return contiguous, texts, wrong, self._look(carried, own, hashes, others)

@@ -36,8 +36,7 @@ def measure(state: CohortState, watching: list[Watch], windows: Windows, referen
         steady[asked] = np.maximum(steady[asked], watch.state.steady)
     known = state.calibrated > 0
     _measure_first(state, watching, windows, reference, quiet & ~known, calm)
-    turn = int(reference.digest[:8], 16) if reference.digest else 0
-    if (windows.window + turn) % _EVERY == 0:
+    if (windows.window + int(reference.digest[:8], 16)) % _EVERY == 0:
         many = known & (state.calibrated < MANY_WINDOWS) & (windows.window - steady >= MANY_WINDOWS)
         _measure_again(state, watching, windows, reference, quiet & calm & many, steady)
 

@@ -50,13 +50,11 @@ def _cells_at(layout: Layout) -> dict[tuple[str, str], tuple[bool, slice]]:
 
 
 @lru_cache(maxsize=4096)
-def _stored_at(layout: Layout) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return where the cells of all segments and those of the whole model stand in a stored row, which has both."""
-    owner = np.concatenate(
-        [np.zeros(0, dtype=np.bool_)]
-        + [np.full(block.cells + block.whole_cells, block.whole_cells > 0) for block in blocks_of(layout)]
-    )
-    return np.flatnonzero(~owner), np.flatnonzero(owner)
+def _alone(layout: Layout) -> NDArray[np.bool_]:
+    """Return which cells of a stored row, which has those of all blocks, are counted in the whole model alone."""
+    blocks = blocks_of(layout)
+    alone = np.array([block.whole_cells > 0 for block in blocks], dtype=np.bool_)
+    return np.repeat(alone, [block.cells + block.whole_cells for block in blocks])
 
 
 def sampled_fields(layout: Layout) -> list[str]:
@@ -212,25 +210,24 @@ class Summary:
 
 def _filled(summary: Summary) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the cells that are not empty, numbered row by row as they are stored, and their counts."""
-    everywhere, alone = _stored_at(summary.layout)
+    alone = _alone(summary.layout)
+    in_all, in_whole = np.flatnonzero(~alone), np.flatnonzero(alone)
     # Comparing first takes a sixth of the time: nearly all cells are empty.
     at = np.flatnonzero(summary.counts != 0)
     counts = summary.counts.ravel()[at]
-    rows, columns = np.divmod(at, len(everywhere))
-    cells = rows * (len(everywhere) + len(alone)) + everywhere[columns]
+    rows, columns = np.divmod(at, len(in_all))
+    cells = rows * len(alone) + in_all[columns]
     some = np.flatnonzero(summary.whole)
-    cells, counts = np.concatenate([cells, alone[some]]), np.concatenate([counts, summary.whole[some]])
+    cells, counts = np.concatenate([cells, in_whole[some]]), np.concatenate([counts, summary.whole[some]])
     order = np.argsort(cells, kind="stable")
     return cells[order], counts[order]
 
 
 def _fill(summary: Summary, cells: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
     """Take what :func:`_filled` returned."""
-    everywhere, alone = _stored_at(summary.layout)
-    width = len(everywhere) + len(alone)
-    rows, columns = np.divmod(cells, width)
-    place = np.empty(width, dtype=np.int64)
-    place[everywhere], place[alone] = np.arange(len(everywhere)), np.arange(len(alone))
-    of_all = np.isin(columns, everywhere)
-    summary.counts[rows[of_all], place[columns[of_all]]] = counts[of_all]
-    summary.whole[place[columns[~of_all]]] = counts[~of_all]
+    alone = _alone(summary.layout)
+    place = np.where(alone, np.cumsum(alone), np.cumsum(~alone)) - 1
+    rows, columns = np.divmod(cells, len(alone))
+    whole = alone[columns]
+    summary.counts[rows[~whole], place[columns[~whole]]] = counts[~whole]
+    summary.whole[place[columns[whole]]] = counts[whole]

@@ -3,7 +3,7 @@
 import psycopg
 from psycopg import sql
 
-from sinks.database import Connection, faults_as_ours
+from sinks.database import Connection, faults_as_ours, transaction
 from sinks.errors import NotFound
 from sinks.schema import metadata
 
@@ -36,7 +36,7 @@ def apply(connection: Connection, role: str) -> None:
         The tables belong to somebody else.
     """
     try:
-        with faults_as_ours(), connection.transaction():
+        with faults_as_ours(), transaction(connection):
             for each in needed(connection, role):
                 connection.execute(each.encode())
     except psycopg.errors.UndefinedObject as error:

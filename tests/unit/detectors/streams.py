@@ -1,5 +1,6 @@
 """Windows drawn straight as summaries, for the tests of detectors: no events, no decoding."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,7 +10,7 @@ from detectors.bets import Moments
 from detectors.budget import Budget
 from detectors.classes import ClassesBlock
 from detectors.cohort import CohortState, Step, step
-from detectors.columns import UNIT
+from detectors.columns import DRAWS, UNIT, Categories, Columns
 from detectors.confidence import ConfidenceBlock
 from detectors.layout import WHOLE, BlockSpec, Layout
 from detectors.readings import STATUSES
@@ -70,6 +71,20 @@ def summary_of(
     if others:
         summary.counts[0], summary.sums[0] = summary.counts[1:].sum(axis=0), summary.sums[1:].sum(axis=0)
     return summary
+
+
+def plain_columns(numbers: Mapping[str, NDArray[np.float64]], random: np.random.Generator) -> Columns:
+    """Return events that differ in these numbers, by path of the field [n] each, and in their draws alone."""
+    n = len(next(iter(numbers.values())))
+    return Columns(
+        confidence=np.full(n, 0.9),
+        margin=np.full(n, np.nan),
+        predicted=Categories(np.zeros(n, dtype=np.int64), ("a",)),
+        tags={},
+        hashes=random.integers(0, 2**64, (n, len(DRAWS)), dtype=np.uint64),
+        defects=np.zeros(n, dtype=np.uint32),
+        numbers=numbers,
+    )
 
 
 def shares_of(labels: int = 10, **changed: float) -> NDArray[np.float64]:

@@ -17,19 +17,19 @@ def effect_of(stream: Stream) -> float:
     return float(np.mean([mine.varied.design_effect.mean() for mine in stream.state.monitors.values()]))
 
 
-def stream_of(random: np.random.Generator) -> Stream:
+def stream_of(random: np.random.Generator, windows: int = 0) -> Stream:
+    """Return a stream on a reference from a file, after ``windows`` ordinary windows."""
     layout = layout_of((WHOLE,))
-    return Stream(layout, file_reference(layout, random))
+    stream = Stream(layout, file_reference(layout, random))
+    stream.run(random, windows)
+    return stream
 
 
 def test_many_windows_show_that_few_made_the_effect_too_large() -> None:
     random = np.random.default_rng(1)
-    stream = stream_of(random)
-    for _ in range(QUIET_WINDOWS + 1):
-        stream.take(summary_of(stream.layout, random, 1000))
+    stream = stream_of(random, QUIET_WINDOWS + 1)
     few = effect_of(stream)
-    for _ in range(LONG):
-        stream.take(summary_of(stream.layout, random, 1000))
+    stream.run(random, LONG)
     assert stream.state is not None
     assert stream.state.calibrated[0] >= MANY_WINDOWS
     assert few > 1.3
@@ -52,9 +52,7 @@ def test_evidence_goes_on_when_it_is_measured_again() -> None:
 
 def test_what_wanders_later_widens_no_tolerance_and_raises_no_effect() -> None:
     random = np.random.default_rng(3)
-    stream = stream_of(random)
-    for _ in range(QUIET_WINDOWS + 1):
-        stream.take(summary_of(stream.layout, random, 1000))
+    stream = stream_of(random, QUIET_WINDOWS + 1)
     assert stream.state is not None
     early = {name: mine.varied for name, mine in stream.state.monitors.items()}
     for window in range(LONG):
@@ -70,9 +68,7 @@ def test_what_wanders_later_widens_no_tolerance_and_raises_no_effect() -> None:
 
 def test_a_state_that_says_only_whether_it_is_calibrated_is_read() -> None:
     random = np.random.default_rng(4)
-    stream = stream_of(random)
-    for _ in range(QUIET_WINDOWS + 1):
-        stream.take(summary_of(stream.layout, random, 1000))
+    stream = stream_of(random, QUIET_WINDOWS + 1)
     assert stream.state is not None
     meta, arrays = unpack(stream.state.to_bytes())
     older = pack(meta, {**arrays, "calibrated": arrays["calibrated"] > 0})

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from detectors import growth
 from detectors.centroids import CENTROIDS, DISTANCE, EVENTS_EACH, CentroidsBlock, distance_specs
-from detectors.columns import DRAWS, Categories, Columns
+from detectors.columns import Columns
 from detectors.embeddings import PROJECTIONS, projections
 from detectors.fields import FieldsBlock
 from detectors.folding import fold
@@ -19,7 +19,7 @@ from detectors.layout import BlockSpec, Layout
 from detectors.numbers import NumberBlock
 from detectors.reference import Reference
 from detectors.registry import unlearnt_layout
-from tests.unit.detectors.streams import MONTH, Stream, fired
+from tests.unit.detectors.streams import MONTH, Stream, fired, plain_columns
 
 DIMENSIONS, KINDS = 64, 10
 NEW = 0.05
@@ -52,19 +52,10 @@ def points_of(vectors: Floats) -> Floats:
 
 def columns_of(layout: Layout, points: Floats, random: np.random.Generator) -> Columns:
     """Return events with these projections, and with the distance where the layout counts it."""
-    n = points.shape[1]
     numbers = dict(zip(PROJECTIONS, points, strict=True))
     for spec in layout.blocks_of(CentroidsBlock.kind):
         numbers[DISTANCE] = CentroidsBlock(spec).distances(points)
-    return Columns(
-        confidence=np.full(n, 0.9),
-        margin=np.full(n, np.nan),
-        predicted=Categories(np.zeros(n, dtype=np.int64), ("a",)),
-        tags={},
-        hashes=random.integers(0, 2**64, (n, len(DRAWS)), dtype=np.uint64),
-        defects=np.zeros(n, dtype=np.uint32),
-        numbers=numbers,
-    )
+    return plain_columns(numbers, random)
 
 
 def learning(*fields: str) -> Layout:

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from detectors import growth
-from detectors.columns import DRAWS, Categories, Columns
+from detectors.columns import Columns
 from detectors.embeddings import LARGEST, PROJECTIONS, projections
 from detectors.folding import fold
 from detectors.numbers import NumberBlock
 from detectors.reference import Reference
 from detectors.registry import unlearnt_layout
-from tests.unit.detectors.streams import MONTH, Stream, fired
+from tests.unit.detectors.streams import MONTH, Stream, fired, plain_columns
 
 DIMENSIONS = 64
 vectors = st.integers(1, 40).flatmap(
@@ -58,16 +58,7 @@ def test_projections_are_as_wide_as_the_components_and_differ_from_each_other() 
 
 
 def columns_of(vectors: NDArray[np.float64], random: np.random.Generator) -> Columns:
-    n = len(vectors)
-    return Columns(
-        confidence=np.full(n, 0.9),
-        margin=np.full(n, np.nan),
-        predicted=Categories(np.zeros(n, dtype=np.int64), ("a",)),
-        tags={},
-        hashes=random.integers(0, 2**64, (n, len(DRAWS)), dtype=np.uint64),
-        defects=np.zeros(n, dtype=np.uint32),
-        numbers=dict(zip(PROJECTIONS, np.ascontiguousarray(projections(vectors).T), strict=True)),
-    )
+    return plain_columns(dict(zip(PROJECTIONS, np.ascontiguousarray(projections(vectors).T), strict=True)), random)
 
 
 def test_a_cloud_that_moves_is_found_and_one_that_stays_is_not() -> None:
